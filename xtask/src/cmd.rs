@@ -1,0 +1,114 @@
+//! Every command on one screen. A command is one file in `cmd/`, and one line in each of the three
+//! lists below; rustc reports a forgotten one.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::cx::Cx;
+use crate::exit::Exit;
+use crate::term::{ColorChoice, Format};
+
+mod check_services;
+mod clean_artifacts;
+mod completions;
+mod db;
+mod doctor;
+mod env;
+mod exec;
+mod make;
+mod run_service;
+mod services;
+mod setup_db;
+mod setup_env;
+mod setup_nextest;
+mod with_services;
+
+/// The typed task layer of this workspace
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    propagate_version = false
+)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Cmd,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// How results are written to stdout
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub format: Format,
+    /// Say more (repeat for more)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say less
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub quiet: u8,
+    /// When to use colour (also: NO_COLOR, CLICOLOR_FORCE)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Run as if started in DIR
+    #[arg(short = 'C', global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // Each variant's text is the doc of the struct that it holds.
+pub enum Cmd {
+    Make(make::Make),
+    CheckServices(check_services::CheckServices),
+    Services(services::Services),
+    WithServices(with_services::WithServices),
+    RunService(run_service::RunService),
+    SetupDb(setup_db::SetupDb),
+    Db(db::Db),
+    SetupEnv(setup_env::SetupEnv),
+    Env(env::Env),
+    Exec(exec::Exec),
+    SetupNextest(setup_nextest::SetupNextest),
+    CleanArtifacts(clean_artifacts::CleanArtifacts),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command reports.
+    pub fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
+        match self {
+            Cmd::Make(it) => it.run(cx),
+            Cmd::CheckServices(it) => it.run(cx),
+            Cmd::Services(it) => it.run(cx),
+            Cmd::WithServices(it) => it.run(cx),
+            Cmd::RunService(it) => it.run(cx),
+            Cmd::SetupDb(it) => it.run(cx),
+            Cmd::Db(it) => it.run(cx),
+            Cmd::SetupEnv(it) => it.run(cx),
+            Cmd::Env(it) => it.run(cx),
+            Cmd::Exec(it) => it.run(cx),
+            Cmd::SetupNextest(it) => it.run(cx),
+            Cmd::CleanArtifacts(it) => it.run(cx),
+            Cmd::Doctor(it) => it.run(cx),
+            Cmd::Completions(it) => it.run(cx),
+        }
+    }
+}

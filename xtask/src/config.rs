@@ -1,0 +1,424 @@
+//! `.config/xtask.toml`: all that is specific to a workspace, typed.
+//!
+//! Unknown keys are errors with the near one suggested. The JSON Schema for editors
+//! (`xtask/schema/xtask.schema.json`) is generated from these types; a test holds it current.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{self, Fault};
+use crate::fsx;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Facts about the workspace itself.
+    pub workspace: Workspace,
+    /// The environment that `setup-env`, `env`, `exec` and the services compose.
+    pub env: Env,
+    /// The database that the workspace's services use.
+    pub database: Option<Database>,
+    /// Services by name.
+    pub services: BTreeMap<String, Service>,
+    /// Build products by language, for `clean-artifacts`.
+    pub clean: BTreeMap<String, CleanRule>,
+    /// Tools by name, for `doctor` and `make`.
+    pub tools: BTreeMap<String, Tool>,
+    /// What `make` sees to before it hands over to cargo-make.
+    pub make: Make,
+}
+
+/// Facts about the workspace itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Workspace {
+    /// A short name, for messages and for the names of databases.
+    pub name: Option<String>,
+}
+
+/// The environment. Precedence: process > `.env` > layers > `ci` (when `CI=true`) > `defaults`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Env {
+    /// Values that hold where nothing else says otherwise.
+    pub defaults: BTreeMap<String, String>,
+    /// Values that hold when `CI=true`.
+    pub ci: BTreeMap<String, String>,
+    /// The profile that is used where `--profile` names none.
+    pub profile: Option<String>,
+    /// Dotenv files of each profile, relative to the root, in order: the last wins.
+    pub profiles: BTreeMap<String, Vec<PathBuf>>,
+    /// Dotenv files of each target (`--target`), laid over the profile's.
+    pub targets: BTreeMap<String, Vec<PathBuf>>,
+    /// Variables that must have a value; `setup-env --check` and `doctor` report a missing one.
+    pub required: Vec<String>,
+}
+
+/// The database of the workspace.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// The variable that holds its URL.
+    #[serde(default = "default_url_env")]
+    pub url_env: String,
+    /// The database's name in the embedded cluster.
+    pub name: String,
+    /// The role that owns it in the embedded cluster.
+    pub role: String,
+    /// Whether PGMQ must be there.
+    #[serde(default)]
+    pub pgmq: bool,
+    /// The directory of sqlx migrations, relative to the root.
+    pub migrations: Option<PathBuf>,
+    /// Where the embedded cluster lives, if not under the target directory.
+    pub data_dir: Option<PathBuf>,
+    /// Settings of the embedded server (`postgresql.conf` names and values).
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+fn default_url_env() -> String {
+    "DATABASE_URL".to_owned()
+}
+
+/// How a service is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceKind {
+    /// By PostgreSQL's wire protocol, up to a query that ran. The endpoint is the database's URL.
+    Postgres,
+    /// By `GET <health>`: 2xx, and `"status": "healthy"` where JSON says a status.
+    Http,
+    /// By a connection.
+    Tcp,
+}
+
+/// A service.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// How it is probed.
+    pub kind: ServiceKind,
+    /// Whether `check-services` fails when it is down (without this: a warning).
+    #[serde(default)]
+    pub required: bool,
+    /// The host that is probed.
+    #[serde(default = "default_host")]
+    pub host: String,
+    /// The port that it listens on.
+    pub port: Option<u16>,
+    /// The variable by which the port is chosen, by us and by the service.
+    pub port_env: Option<String>,
+    /// The path of its health endpoint.
+    #[serde(default = "default_health")]
+    pub health: String,
+    /// Services that must be healthy before this one starts.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+    /// How it is built: an argument list (`["cargo", "build", "-p", "x"]`).
+    #[serde(default)]
+    pub build: Vec<String>,
+    /// How it is built for release; without it, `build` is used.
+    #[serde(default)]
+    pub build_release: Vec<String>,
+    /// How it is run: an argument list. `{target}` is the target directory and `{profile}` is
+    /// `debug` or `release`; a program is also found with the platform's suffix (`.exe`).
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The directory to build and run in, relative to the root.
+    #[serde(default)]
+    pub directory: PathBuf,
+    /// Variables for this service alone.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Seconds from its start until it must be healthy.
+    #[serde(default = "default_ready_timeout")]
+    pub ready_timeout: u64,
+    /// Seconds that it has to end after it was asked to.
+    #[serde(default = "default_stop_timeout")]
+    pub stop_timeout: u64,
+}
+
+fn default_host() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_health() -> String {
+    "/health".to_owned()
+}
+
+fn default_ready_timeout() -> u64 {
+    60
+}
+
+fn default_stop_timeout() -> u64 {
+    10
+}
+
+/// Build products of one language.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CleanRule {
+    /// Paths relative to the root (files or directories).
+    pub paths: Vec<PathBuf>,
+    /// Directories with these names, wherever they are in the workspace.
+    pub directories: Vec<String>,
+    /// Files with these names, wherever they are; one `*` matches any run of characters.
+    pub files: Vec<String>,
+    /// Directories below which names are looked for; the root without it.
+    pub under: Vec<PathBuf>,
+}
+
+/// A tool.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Tool {
+    /// The program, if its name is not the tool's.
+    pub program: Option<String>,
+    /// How it tells its version; `["--version"]` without it.
+    pub version_args: Vec<String>,
+    /// The least version that works.
+    pub min_version: Option<String>,
+    /// The exact version that is installed when it is missing (crates only).
+    pub version: Option<String>,
+    /// The crate to install it from (`cargo binstall`, else `cargo install --locked`).
+    #[serde(rename = "crate")]
+    pub crate_name: Option<String>,
+    /// What it is for, in a few words.
+    pub purpose: Option<String>,
+    /// Whether the workspace can do without it.
+    pub optional: bool,
+    /// The language that it belongs to.
+    pub language: Option<String>,
+    /// The command that installs it, by package manager: `apt`, `dnf`, `brew`, `winget`, `any`.
+    pub install: BTreeMap<String, String>,
+}
+
+/// What `make` sees to before it hands over to cargo-make.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Make {
+    /// Tools that every task needs.
+    pub tools: Vec<String>,
+    /// Tools that tasks need, by task name; one `*` matches any run of characters.
+    pub needs: BTreeMap<String, Vec<String>>,
+}
+
+impl Config {
+    /// Reads and checks the file; an absent one is the empty configuration.
+    ///
+    /// # Errors
+    /// Malformed TOML, an unknown key, a wrong type, or names that do not fit together: with file,
+    /// line and column, and the near key where one was mistyped (exit 2).
+    pub fn load(path: &Path) -> anyhow::Result<Config> {
+        match fsx::read_optional(path)? {
+            Some(text) => Ok(Config::parse(&text, &path.display().to_string())?),
+            None => Ok(Config::default()),
+        }
+    }
+
+    /// Parses the text; `name` is what errors call the file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, name: &str) -> Result<Config, Fault> {
+        let config: Config = toml_edit::de::from_str(text).map_err(|error| {
+            let place = match error.span() {
+                Some(span) => place(text, span.start),
+                None => String::new(),
+            };
+            let message = error.message().trim().to_owned();
+            let fault = Fault::usage(format!("{name}{place}: {}", first_line(&message)));
+            match suggestion(&message) {
+                Some((word, near)) => fault.hint(format!("did you mean `{near}` for `{word}`?")),
+                None => fault,
+            }
+        })?;
+        config.check(name)?;
+        Ok(config)
+    }
+
+    /// Names that refer to each other must exist.
+    fn check(&self, name: &str) -> Result<(), Fault> {
+        for (service, facts) in &self.services {
+            for needed in &facts.depends_on {
+                if !self.services.contains_key(needed) {
+                    return Err(unknown_name(
+                        format!(
+                            "{name}: service `{service}` depends on `{needed}`, which is no service"
+                        ),
+                        needed,
+                        self.services.keys(),
+                    ));
+                }
+            }
+            let postgres = facts.kind == ServiceKind::Postgres;
+            if !postgres && facts.port.is_none() && facts.port_env.is_none() {
+                return Err(Fault::usage(format!(
+                    "{name}: service `{service}` has neither `port` nor `port_env`"
+                )));
+            }
+            if postgres && self.database.is_none() {
+                return Err(Fault::usage(format!(
+                    "{name}: service `{service}` is a PostgreSQL, but there is no [database]"
+                )));
+            }
+        }
+        if let Some(profile) = &self.env.profile
+            && !self.env.profiles.contains_key(profile)
+        {
+            return Err(unknown_name(
+                format!("{name}: [env] profile is `{profile}`, which [env.profiles] does not have"),
+                profile,
+                self.env.profiles.keys(),
+            ));
+        }
+        for tool in self
+            .make
+            .tools
+            .iter()
+            .chain(self.make.needs.values().flatten())
+        {
+            if !self.tools.contains_key(tool) {
+                return Err(unknown_name(
+                    format!("{name}: [make] names the tool `{tool}`, which [tools] does not have"),
+                    tool,
+                    self.tools.keys(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The service of this name.
+    ///
+    /// # Errors
+    /// When there is none, with the near one and the list (exit 2).
+    pub fn service(&self, name: &str) -> anyhow::Result<&Service> {
+        self.services.get(name).ok_or_else(|| {
+            unknown_name(
+                format!("no service is called `{name}`"),
+                name,
+                self.services.keys(),
+            )
+            .into()
+        })
+    }
+}
+
+/// A usage error for a name that does not exist, with the near one or the list of those that do.
+pub fn unknown_name<'a>(
+    message: String,
+    word: &str,
+    known: impl IntoIterator<Item = &'a String>,
+) -> Fault {
+    let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+    let fault = Fault::usage(message);
+    match error::nearest(word, known.iter().copied()) {
+        Some(near) => fault.hint(format!("did you mean `{near}`?")),
+        None if known.is_empty() => fault.hint("`.config/xtask.toml` names none yet"),
+        None => fault.hint(format!("there are: {}", known.join(", "))),
+    }
+}
+
+/// `:line:column` of a byte offset, both from 1; columns count characters.
+fn place(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!(":{line}:{column}")
+}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or(message)
+}
+
+/// The mistyped word and the near one in serde's "unknown field `x`, expected one of `a`, `b`".
+fn suggestion(message: &str) -> Option<(&str, &str)> {
+    let rest = message
+        .strip_prefix("unknown field `")
+        .or_else(|| message.strip_prefix("unknown variant `"))?;
+    let (word, rest) = rest.split_once('`')?;
+    let known = rest.split('`').skip(1).step_by(2);
+    Some((word, error::nearest(word, known)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> (String, Option<String>) {
+        let error = anyhow::Error::from(Config::parse(text, "xtask.toml").unwrap_err());
+        assert_eq!(error::exit_of(&error), crate::exit::Exit::Usage);
+        (error.to_string(), error::hint_of(&error).map(str::to_owned))
+    }
+
+    #[test]
+    fn an_unknown_key_is_placed_and_the_near_one_suggested() {
+        let (message, hint) = message("[services.a]\nkind = \"tcp\"\nprot = 1\n");
+        assert!(
+            message.starts_with("xtask.toml:3:1: unknown field `prot`"),
+            "{message}"
+        );
+        assert_eq!(hint.as_deref(), Some("did you mean `port` for `prot`?"));
+    }
+
+    #[test]
+    fn malformed_toml_is_placed() {
+        let (message, _) = message("[env.defaults]\nA = \"x\nB = 1\n");
+        assert!(message.starts_with("xtask.toml:2:"), "{message}");
+    }
+
+    #[test]
+    fn names_must_fit_together() {
+        let text = "[services.web]\nkind='tcp'\nport=1\ndepends_on=['dbb']\n[services.db]\nkind='tcp'\nport=2";
+        let (said, hint) = message(text);
+        assert!(said.contains("depends on `dbb`"), "{said}");
+        assert_eq!(hint.as_deref(), Some("did you mean `db`?"));
+        assert!(
+            message("[services.db]\nkind='postgres'")
+                .0
+                .contains("no [database]")
+        );
+        assert!(
+            message("[make]\ntools=['x']")
+                .0
+                .contains("[tools] does not have")
+        );
+    }
+
+    #[test]
+    fn the_schema_in_the_repository_is_current() {
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).unwrap() + "\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("schema")
+            .join("xtask.schema.json");
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            fsx::atomic_write(&path, schema.as_bytes(), fsx::Access::Default).unwrap();
+        }
+        let kept = fsx::read_optional(&path).unwrap().unwrap_or_default();
+        assert!(
+            kept == schema,
+            "the schema is out of date: run `UPDATE_SCHEMA=1 cargo nextest run -p xtask schema`"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            let _ = Config::parse(&text, "x");
+        }
+    }
+}

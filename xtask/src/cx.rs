@@ -1,0 +1,105 @@
+//! The context that every command gets: built once, passed first.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::error::Fault;
+use crate::term::Term;
+use crate::workspace;
+
+/// What a command may look at: the workspace, the terminal, the process environment.
+#[derive(Debug)]
+pub struct Cx {
+    /// The workspace's root, absolute.
+    pub root: PathBuf,
+    /// Where the user stands (or `-C`), absolute.
+    pub cwd: PathBuf,
+    /// Where to talk.
+    pub term: Term,
+    /// The process environment that is valid Unicode, read once.
+    pub env: BTreeMap<String, String>,
+    config: OnceCell<Config>,
+}
+
+impl Cx {
+    /// Finds the workspace from `directory`, or from where the process stands.
+    ///
+    /// # Errors
+    /// When the directory or a workspace around it cannot be found.
+    pub fn new(term: Term, directory: Option<&Path>) -> anyhow::Result<Cx> {
+        let here = std::env::current_dir().context("failed to find the current directory")?;
+        let cwd = match directory {
+            Some(directory) => {
+                let path = here.join(directory);
+                if !path.is_dir() {
+                    return Err(Fault::usage(format!(
+                        "`{}` (of `-C`) is not a directory",
+                        directory.display()
+                    ))
+                    .into());
+                }
+                path
+            }
+            None => here,
+        };
+        let root = workspace::find_root(&cwd)?;
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Cx {
+            root,
+            cwd,
+            term,
+            env,
+            config: OnceCell::new(),
+        })
+    }
+
+    /// `.config/xtask.toml`, read and checked once. An absent file is an empty configuration.
+    ///
+    /// # Errors
+    /// When the file is malformed: the message has its line and column.
+    pub fn config(&self) -> anyhow::Result<&Config> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = Config::load(&workspace::config_path(&self.root))?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// Whether this run is in CI (`CI=true` or `CI=1`).
+    #[must_use]
+    pub fn ci(&self) -> bool {
+        self.env
+            .get("CI")
+            .is_some_and(|value| value == "true" || value == "1")
+    }
+
+    /// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` under the root.
+    #[must_use]
+    pub fn target_dir(&self) -> PathBuf {
+        match self.env.get("CARGO_TARGET_DIR") {
+            Some(dir) if !dir.is_empty() => self.root.join(dir),
+            _ => self.root.join("target"),
+        }
+    }
+
+    /// Where we keep state of our own (logs, pid files, the embedded cluster): `target/xtask`.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.target_dir().join("xtask")
+    }
+
+    /// The cargo to call: the one that runs us, else the one on PATH.
+    #[must_use]
+    pub fn cargo(&self) -> String {
+        self.env
+            .get("CARGO")
+            .cloned()
+            .unwrap_or_else(|| "cargo".to_owned())
+    }
+}

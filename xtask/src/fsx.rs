@@ -1,0 +1,125 @@
+//! Files: written whole or not at all, and errors that carry the path.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// Who may read a file that we write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The platform's default.
+    Default,
+    /// The owner alone (0600): files that may hold a password.
+    Private,
+}
+
+/// Reads a UTF-8 file; `None` if there is none.
+///
+/// # Errors
+/// Every failure but "not found", with the path.
+pub fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(anyhow::anyhow!("`{}` is not UTF-8 text", path.display()))
+        }
+        Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),
+    }
+}
+
+/// Creates a directory and its parents.
+///
+/// # Errors
+/// When the directory cannot be made, with the path.
+pub fn create_dir_all(path: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(path)
+        .with_context(|| format!("failed to create the directory `{}`", path.display()))
+}
+
+/// Writes a file whole: to a temporary name beside it, synced, then renamed over it.
+///
+/// A symbolic link is followed, so that the link stays and its target is replaced.
+///
+/// # Errors
+/// When any step fails, with the path; the old content is then still there.
+pub fn atomic_write(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if let Some(parent) = target.parent() {
+        create_dir_all(parent)?;
+    }
+    let temporary = temporary_beside(&target);
+    let result = write_new(&temporary, content, access)
+        .and_then(|()| keep_mode(&target, &temporary, access))
+        .and_then(|()| fs::rename(&temporary, &target));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    result.with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+/// A name in the same directory (a rename must not cross file systems), unique to this process.
+fn temporary_beside(target: &Path) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{}-{n}.tmp", std::process::id()))
+}
+
+fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if access == Access::Private {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = access; // A user's profile directory is private by its ACL on Windows.
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// A replaced file keeps its permissions, unless it must be private.
+fn keep_mode(old: &Path, new: &Path, access: Access) -> io::Result<()> {
+    match fs::metadata(old) {
+        Ok(metadata) if access == Access::Default => {
+            fs::set_permissions(new, metadata.permissions())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_and_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        atomic_write(&path, b"old", Access::Default).unwrap();
+        assert!(atomic_write(&path.join("below-a-file"), b"new", Access::Default).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn private_files_are_0600_even_over_an_open_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".env");
+        fs::write(&path, "A=1").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        atomic_write(&path, b"A=2", Access::Private).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! `cargo xtask`: the typed task layer of a polyglot Rust workspace.
+//!
+//! Every script body of the workspace is a subcommand here; `cargo-make` files hold names and
+//! dependencies only. The crate knows nothing of the workspace that it serves: facts stand in
+//! `.config/xtask.toml` ([`config`]).
+//!
+//! Each command flows one way: **read** (files, environment, processes) → **decide** (a pure
+//! function on plain data) → **act** → **report**. Pure modules hold the tests; the edge modules
+//! ([`cx`], [`term`], [`proc`], [`fsx`], [`platform`]) are thin.
+//!
+//! To add a command: one file in `src/cmd/`, one line in each of the three lists of [`cmd`].
+
+pub mod cmd;
+pub mod config;
+pub mod cx;
+pub mod environment;
+pub mod error;
+
+pub mod exit;
+pub mod fsx;
+pub mod mask;
+pub mod platform;
+pub mod postgres;
+pub mod proc;
+pub mod term;
+pub mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Parses the command line, runs the command, renders at most one error, and returns the code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match cmd::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap renders help and version to stdout, mistakes to stderr; a closed pipe is fine.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    platform::install_interrupt_handler();
+    let term = term::Term::new(&cli.global);
+    let outcome = cx::Cx::new(term.clone(), cli.global.directory.as_deref())
+        .and_then(|cx| cli.command.run(&cx));
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(error) => {
+            let interrupted = platform::interrupted();
+            if !interrupted || error::exit_of(&error) != exit::Exit::Interrupted {
+                term.error(&error);
+            }
+            if interrupted {
+                exit::Exit::Interrupted
+            } else {
+                error::exit_of(&error)
+            }
+        }
+    };
+    exit.into()
+}

@@ -1,0 +1,119 @@
+//! Secrets never print: passwords in URLs, and values of names that look secret.
+
+use std::borrow::Cow;
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+
+/// Whether the value of a variable of this name must not be shown (design.md, section 4).
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PRIVATE", "KEY"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// The value as it may be shown: masked whole for a secret name, else with URL passwords masked.
+#[must_use]
+pub fn mask_value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    if is_secret_name(name) && !value.is_empty() {
+        Cow::Borrowed(MASK)
+    } else {
+        mask_urls(value)
+    }
+}
+
+/// Masks the password of every `scheme://user:password@host` in a text.
+///
+/// The password ends at the last `@` before a `/`, `?`, `#`, quote or white space, so that an
+/// unescaped `@` inside it does not leak its tail.
+#[must_use]
+pub fn mask_urls(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(scheme) = rest.find("://") {
+        let (before, after) = rest.split_at(scheme + 3);
+        out.push_str(before);
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`'))
+            .unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority
+            .rfind('@')
+            .and_then(|at| authority[..at].find(':').map(|c| (c, at)))
+        {
+            Some((colon, at)) => {
+                out.push_str(&authority[..=colon]);
+                out.push_str(MASK);
+                out.push_str(&authority[at..]);
+            }
+            None => out.push_str(authority),
+        }
+        rest = tail;
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(rest);
+    Cow::Owned(mask_query_passwords(&out))
+}
+
+/// Masks `password=…` in a URL's query, which libpq accepts too.
+fn mask_query_passwords(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("password=") {
+        let start = at + "password=".len();
+        let end = rest[start..]
+            .find(|c: char| c.is_whitespace() || matches!(c, '&' | '#' | '"' | '\'' | '`'))
+            .map_or(rest.len(), |n| start + n);
+        out.push_str(&rest[..start]);
+        out.push_str(MASK);
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_passwords_in_urls() {
+        for (input, expected) in [
+            ("postgresql://u:p@h:1/d", "postgresql://u:***@h:1/d"),
+            ("postgresql://u:p@ss@h/d", "postgresql://u:***@h/d"),
+            (
+                "a postgresql://u:p@h/d, b redis://:x@h",
+                "a postgresql://u:***@h/d, b redis://:***@h",
+            ),
+            (
+                "postgresql://h/d?user=u&password=p&x=1",
+                "postgresql://h/d?user=u&password=***&x=1",
+            ),
+            ("http://h:80/x", "http://h:80/x"),
+            ("no url", "no url"),
+        ] {
+            assert_eq!(mask_urls(input), expected);
+        }
+    }
+
+    #[test]
+    fn masks_values_of_secret_names_whole() {
+        assert_eq!(mask_value("API_TOKEN", "abc"), MASK);
+        assert_eq!(mask_value("api_key", "abc"), MASK);
+        assert_eq!(mask_value("RUST_LOG", "warn"), "warn");
+        assert_eq!(mask_value("DATABASE_URL", "pg://u:p@h"), "pg://u:***@h");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_password_never_survives(password in "[a-zA-Z0-9@:!$]{8,20}") {
+            let url = format!("postgresql://user:{password}@localhost:5432/db");
+            let masked = mask_urls(&url).into_owned();
+            proptest::prop_assert!(!masked.contains(&password), "{masked}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Child processes: argument lists, never shell strings; errors with the command, its code and its
+//! last words; secrets masked.
+
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::Fault;
+use crate::exit::Exit;
+use crate::mask;
+use crate::platform;
+
+/// The command as a person would type it, with URL passwords masked.
+#[must_use]
+pub fn display(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line: Vec<String> = words
+        .map(|word| {
+            let word = word.to_string_lossy();
+            if word.is_empty()
+                || word.contains(|c: char| c.is_whitespace() || "\"'$`\\".contains(c))
+            {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            } else {
+                word.into_owned()
+            }
+        })
+        .collect();
+    mask::mask_urls(&line.join(" ")).into_owned()
+}
+
+/// How a child ended, as our own exit: its code, or 128 + the signal that ended it.
+#[must_use]
+pub fn exit_of(status: ExitStatus) -> Exit {
+    if status.success() {
+        return Exit::Done;
+    }
+    Exit::Child(match status.code() {
+        // Windows codes are 32 bits wide: what does not fit is still a failure.
+        Some(code) => u8::try_from(code).unwrap_or(1),
+        None => signal_code(status),
+    })
+}
+
+#[cfg(unix)]
+fn signal_code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status
+        .signal()
+        .and_then(|signal| u8::try_from(128 + signal).ok())
+        .unwrap_or(1)
+}
+
+#[cfg(not(unix))]
+fn signal_code(_status: ExitStatus) -> u8 {
+    1
+}
+
+/// "exit code 3" or "signal 9".
+#[must_use]
+pub fn describe_status(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        None => status.to_string(),
+    }
+}
+
+/// Runs a command with the terminal's stdin, stdout and stderr, and waits for it.
+///
+/// After Ctrl-C the child (which the terminal has signalled too) is waited for, so that it can clean
+/// up; the result is then [`Exit::Interrupted`].
+///
+/// # Errors
+/// When the command cannot be started.
+pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
+    let mut child = command
+        .spawn()
+        .map_err(|error| not_started(command, &error))?;
+    let mut forwarded = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(if platform::interrupted() {
+                Exit::Interrupted
+            } else {
+                exit_of(status)
+            });
+        }
+        if platform::interrupted() && !forwarded {
+            forwarded = true;
+            platform::terminate(child.id());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs a command and keeps what it prints. stdin is empty.
+///
+/// # Errors
+/// When it cannot be started, or ends with a failure: then with the last lines of its stderr.
+pub fn capture(command: &mut Command) -> anyhow::Result<String> {
+    let output = capture_any(command)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let mut message = format!(
+        "`{}` ended with {}",
+        display(command),
+        describe_status(output.status)
+    );
+    let tail = last_lines(&said, 20);
+    if !tail.is_empty() {
+        message.push_str(":\n");
+        message.push_str(&mask::mask_urls(&tail));
+    }
+    Err(Fault::new(message).into())
+}
+
+/// Runs a command and keeps what it prints, however it ends. stdin is empty.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn capture_any(command: &mut Command) -> anyhow::Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| not_started(command, &error).into())
+}
+
+fn not_started(command: &Command, error: &std::io::Error) -> Fault {
+    let program = command.get_program().to_string_lossy().into_owned();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Fault::new(format!("command not found: `{program}`"))
+            .hint("run `cargo xtask doctor` to see what this workspace needs and how to install it")
+    } else {
+        Fault::new(format!("failed to start `{}`: {error}", display(command)))
+    }
+}
+
+/// The last `n` non-empty lines of a text.
+#[must_use]
+pub fn last_lines(text: &str, n: usize) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(n)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_arguments_quoted_and_passwords_masked() {
+        let mut command = Command::new("psql");
+        command.args(["postgresql://u:secret@h/d", "a b", ""]);
+        assert_eq!(display(&command), "psql postgresql://u:***@h/d 'a b' ''");
+    }
+
+    #[test]
+    fn keeps_the_last_lines() {
+        assert_eq!(last_lines("a\n\nb\nc\n", 2), "b\nc");
+        assert_eq!(last_lines("a", 5), "a");
+    }
+}

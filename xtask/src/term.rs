@@ -1,0 +1,224 @@
+//! The terminal: stdout is data, stderr is talk, colour is decoration.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::cmd::GlobalArgs;
+use crate::error;
+use crate::exit::Exit;
+use crate::mask;
+
+/// How results are written to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For machines.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` says no or `CLICOLOR_FORCE` says yes.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where a command talks to its user. Cheap to clone; safe to share.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// How results are written.
+    pub format: Format,
+    verbosity: i8,
+    color: bool,
+}
+
+/// A style: the SGR parameters of ECMA-48.
+#[derive(Clone, Copy, Debug)]
+pub enum Style {
+    /// Success.
+    Green,
+    /// Failure.
+    Red,
+    /// Warning.
+    Yellow,
+    /// Names and hints.
+    Cyan,
+    /// Emphasis.
+    Bold,
+    /// Less important.
+    Dim,
+}
+
+impl Term {
+    /// Decides colour and verbosity once, from the flags and the environment.
+    #[must_use]
+    pub fn new(global: &GlobalArgs) -> Term {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let forced =
+            set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE") != Some("0".into());
+        let color = decide_color(
+            global.color,
+            set("NO_COLOR"),
+            forced,
+            io::stderr().is_terminal() && io::stdout().is_terminal(),
+        );
+        let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX)
+            - i8::try_from(global.quiet).unwrap_or(i8::MAX);
+        Term {
+            format: global.format,
+            verbosity,
+            color,
+        }
+    }
+
+    /// A terminal for tests: no colour, normal verbosity.
+    #[must_use]
+    pub fn plain() -> Term {
+        Term {
+            format: Format::Human,
+            verbosity: 0,
+            color: false,
+        }
+    }
+
+    /// The text in a style, or plain where colour is off.
+    #[must_use]
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        if !self.color {
+            return text.to_owned();
+        }
+        let code = match style {
+            Style::Green => "32",
+            Style::Red => "31",
+            Style::Yellow => "33",
+            Style::Cyan => "36",
+            Style::Bold => "1",
+            Style::Dim => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Whether results go out as JSON.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether `-v` was given.
+    #[must_use]
+    pub fn verbose(&self) -> bool {
+        self.verbosity > 0
+    }
+
+    /// Progress: a right-aligned verb and what it is about (stderr; silent with `-q`).
+    pub fn status(&self, verb: &str, message: &str) {
+        if self.verbosity >= 0 {
+            let verb = self.paint(Style::Green, &format!("{verb:>12}"));
+            self.say(&format!("{verb} {message}"));
+        }
+    }
+
+    /// A detail (stderr; only with `-v`).
+    pub fn detail(&self, message: &str) {
+        if self.verbosity > 0 {
+            self.say(&self.paint(Style::Dim, &format!("{:>12} {message}", "")));
+        }
+    }
+
+    /// A warning (stderr; always).
+    pub fn warn(&self, message: &str) {
+        self.say(&format!(
+            "{} {message}",
+            self.paint(Style::Yellow, "warning:")
+        ));
+    }
+
+    /// A hint: the next command to run (stderr; always).
+    pub fn hint(&self, message: &str) {
+        self.say(&format!("{} {message}", self.paint(Style::Cyan, "hint:")));
+    }
+
+    /// An error with its chain of causes and its hint (stderr; always).
+    pub fn error(&self, error: &anyhow::Error) {
+        if error::exit_of(error) == Exit::Interrupted {
+            self.say(&self.paint(Style::Yellow, "interrupted"));
+            return;
+        }
+        self.say(&format!("{} {error:#}", self.paint(Style::Red, "error:")));
+        if let Some(hint) = error::hint_of(error) {
+            self.say("");
+            self.hint(hint);
+        }
+    }
+
+    /// A raw line on stderr, with URL passwords masked. A closed stderr is no reason to fail.
+    pub fn say(&self, line: &str) {
+        let _ = writeln!(io::stderr().lock(), "{}", mask::mask_urls(line));
+    }
+
+    /// Data on stdout, as it is. A closed pipe (`| head`) is a normal end.
+    ///
+    /// # Errors
+    /// Any other failure to write.
+    pub fn data(&self, text: &str) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// A line of data on stdout.
+    ///
+    /// # Errors
+    /// As [`Term::data`].
+    pub fn line(&self, text: &str) -> anyhow::Result<()> {
+        self.data(&format!("{text}\n"))
+    }
+
+    /// A value as pretty JSON on stdout.
+    ///
+    /// # Errors
+    /// As [`Term::data`].
+    pub fn json_data(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        self.line(&serde_json::to_string_pretty(value)?)
+    }
+}
+
+fn decide_color(choice: ColorChoice, no_color: bool, forced: bool, terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => !no_color && (forced || terminal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_follows_the_flag_then_the_conventions() {
+        use ColorChoice::{Always, Auto, Never};
+        for (choice, no_color, forced, terminal, expected) in [
+            (Auto, false, false, true, true),
+            (Auto, false, false, false, false),
+            (Auto, true, false, true, false),
+            (Auto, true, true, true, false),
+            (Auto, false, true, false, true),
+            (Always, true, false, false, true),
+            (Never, false, true, true, false),
+        ] {
+            assert_eq!(decide_color(choice, no_color, forced, terminal), expected);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The command line on fixture workspaces, with real processes: one binary, one module a command.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)] // In tests a panic is the failure report.
+
+mod cli;
+mod support;

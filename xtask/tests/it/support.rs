@@ -1,0 +1,183 @@
+//! A builder for fixture workspaces and runs of the real binary. An expectation that is not set
+//! means "empty" for stdout; stderr is checked where a test names a part of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A workspace in a temporary directory that ends with the value.
+pub struct Fixture {
+    dir: TempDir,
+}
+
+impl Fixture {
+    /// A virtual workspace with this `.config/xtask.toml`.
+    pub fn new(config: &str) -> Fixture {
+        let fixture = Fixture {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+        };
+        fixture.file(
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = []\n",
+        );
+        fixture.file(".config/xtask.toml", config);
+        fixture
+    }
+
+    /// Writes a file (`/` separates directories on every platform).
+    pub fn file(&self, path: &str, content: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// A path inside.
+    pub fn path(&self, path: &str) -> PathBuf {
+        path.split('/')
+            .fold(self.root().to_path_buf(), |dir, part| dir.join(part))
+    }
+
+    /// The root, as the tool will see it.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The binary under test, in this workspace, with an environment that holds no accident of the
+    /// machine's: PATH and what processes need to start at all.
+    pub fn xtask(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .args(args)
+            .current_dir(self.root())
+            .env_clear()
+            .stdin(Stdio::null());
+        for name in [
+            "PATH",
+            "HOME",
+            "CARGO_HOME",
+            "RUSTUP_HOME",
+            "SystemRoot",
+            "TEMP",
+            "TMP",
+            "USERPROFILE",
+        ] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+    }
+
+    /// Runs the binary with these arguments.
+    pub fn run(&self, args: &[&str]) -> Run {
+        Run::of(&mut self.xtask(args))
+    }
+
+    /// A git repository with everything committed.
+    pub fn git(&self) {
+        for args in [
+            &["init", "--quiet"][..],
+            &["add", "--all"],
+            &[
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@localhost",
+                "commit",
+                "--quiet",
+                "--message",
+                "x",
+            ],
+        ] {
+            let status = Command::new("git")
+                .args(args)
+                .current_dir(self.root())
+                .status();
+            assert!(status.expect("git").success(), "git {args:?}");
+        }
+    }
+}
+
+/// What a run left.
+pub struct Run {
+    what: String,
+    output: Output,
+}
+
+impl Run {
+    /// Runs any command to its end.
+    pub fn of(command: &mut Command) -> Run {
+        let output = command.output().expect("the command starts");
+        Run {
+            what: format!("{command:?}"),
+            output,
+        }
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).replace("\r\n", "\n")
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).replace("\r\n", "\n")
+    }
+
+    /// The exit code must be this one.
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Run {
+        assert_eq!(self.output.status.code(), Some(expected), "{self}");
+        self
+    }
+
+    /// stderr must have this part.
+    #[track_caller]
+    pub fn says(self, part: &str) -> Run {
+        assert!(
+            self.stderr().contains(part),
+            "stderr lacks {part:?}\n{self}"
+        );
+        self
+    }
+
+    /// stdout must have this part.
+    #[track_caller]
+    pub fn prints(self, part: &str) -> Run {
+        assert!(
+            self.stdout().contains(part),
+            "stdout lacks {part:?}\n{self}"
+        );
+        self
+    }
+
+    /// Neither stream may have this part.
+    #[track_caller]
+    pub fn never_shows(self, part: &str) -> Run {
+        assert!(
+            !self.stdout().contains(part) && !self.stderr().contains(part),
+            "{part:?} was shown\n{self}"
+        );
+        self
+    }
+
+    /// stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout()).unwrap_or_else(|error| panic!("{error}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\n{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.what,
+            self.output.status,
+            self.stdout(),
+            self.stderr()
+        )
+    }
+}
