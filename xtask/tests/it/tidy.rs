@@ -1,0 +1,158 @@
+//! The repository's habits, as tests: what is not checked decays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The repository's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+        .into()
+}
+
+fn lines_of(command: &mut Command) -> Vec<String> {
+    let output = command
+        .current_dir(root())
+        .output()
+        .expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.split(['\n', '\0'])
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Every file of the repository, as git knows it.
+fn files() -> Vec<String> {
+    lines_of(Command::new("git").args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]))
+    .into_iter()
+    .filter(|file| root().join(file).is_file())
+    .collect()
+}
+
+/// Design: every CI job compiles xtask from nothing, so its price is held here.
+#[test]
+fn xtask_stays_slim() {
+    let mut crates = lines_of(Command::new(env!("CARGO")).args([
+        "tree",
+        "--package",
+        "xtask",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+    ]));
+    crates.sort();
+    crates.dedup();
+    assert!(
+        crates.len() <= 60,
+        "{} lines, 60 at the most:\n{}",
+        crates.len(),
+        crates.join("\n")
+    );
+    for banned in [
+        "tokio ",
+        "sqlx",
+        "postgres ",
+        "rustls",
+        "openssl",
+        "native-tls",
+    ] {
+        assert!(
+            !crates.iter().any(|line| line.starts_with(banned)),
+            "{banned} in xtask"
+        );
+    }
+}
+
+#[test]
+fn the_only_shell_script_is_the_gate() {
+    let scripts: Vec<String> = files()
+        .into_iter()
+        .filter(|file| {
+            let shebang = fs::read(root().join(file)).unwrap().starts_with(b"#!");
+            let suffix = Path::new(file)
+                .extension()
+                .and_then(|suffix| suffix.to_str());
+            shebang || matches!(suffix, Some("sh" | "bash" | "zsh" | "ps1" | "bat" | "cmd"))
+        })
+        .collect();
+    assert_eq!(scripts, [".ci/run"]);
+}
+
+#[test]
+fn no_task_file_holds_a_script() {
+    let found: Vec<String> = files()
+        .into_iter()
+        .filter(|file| file.ends_with("Makefile.toml") || file.starts_with("cargo-make/"))
+        .flat_map(|file| {
+            let text = fs::read_to_string(root().join(&file)).unwrap();
+            text.lines()
+                .enumerate()
+                .filter(|(_, line)| line.trim_start().starts_with("script"))
+                .map(|(n, line)| format!("{file}:{}: {line}", n + 1))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// rustc does not report a file that no `mod` line names; this does.
+#[test]
+fn every_command_file_is_in_the_dispatch() {
+    let source = root().join("xtask").join("src");
+    let dispatch = fs::read_to_string(source.join("cmd.rs")).unwrap();
+    for entry in fs::read_dir(source.join("cmd")).unwrap() {
+        let name = entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            dispatch.contains(&format!("mod {name};")),
+            "cmd/{name}.rs is in no list"
+        );
+    }
+}
+
+#[test]
+fn every_rust_file_of_xtask_says_why_it_is_there() {
+    for file in files()
+        .iter()
+        .filter(|file| file.starts_with("xtask/") && file.ends_with(".rs"))
+    {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.starts_with("//!"), "{file} has no module docs");
+    }
+}
+
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    for file in files().iter().filter(|file| file.ends_with(".md")) {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let here = root().join(file).parent().unwrap().to_path_buf();
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next())
+        {
+            let local = !link.is_empty() && !link.contains("://") && !link.starts_with("mailto:");
+            assert!(!local || here.join(link).exists(), "{file} links to {link}");
+        }
+    }
+}
