@@ -83,7 +83,7 @@ fn the_only_shell_script_is_the_gate() {
     let scripts: Vec<String> = files()
         .into_iter()
         .filter(|file| {
-            let shebang = fs::read(root().join(file)).unwrap().starts_with(b"#!");
+            let shebang = fs::read(root().join(file)).unwrap().starts_with(b"#!/");
             let suffix = Path::new(file)
                 .extension()
                 .and_then(|suffix| suffix.to_str());
