@@ -17,6 +17,7 @@ mod doctor;
 mod env;
 mod exec;
 mod make;
+mod parallel;
 mod run_service;
 mod services;
 mod setup_db;
@@ -85,6 +86,7 @@ pub enum Cmd {
     SetupNextest(setup_nextest::SetupNextest),
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
+    Parallel(parallel::Parallel),
     Completions(completions::Completions),
 }
 
@@ -108,6 +110,7 @@ impl Cmd {
             Cmd::SetupNextest(it) => it.run(cx),
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
+            Cmd::Parallel(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
     }

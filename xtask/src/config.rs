@@ -111,6 +111,9 @@ pub struct Service {
     /// Whether `check-services` fails when it is down (without this: a warning).
     #[serde(default)]
     pub required: bool,
+    /// Whether it is meant where no name is given. Needs a `command`, unless it is a PostgreSQL.
+    #[serde(default = "yes")]
+    pub autostart: bool,
     /// The host that is probed.
     #[serde(default = "default_host")]
     pub host: String,
@@ -146,6 +149,10 @@ pub struct Service {
     /// Seconds that it has to end after it was asked to.
     #[serde(default = "default_stop_timeout")]
     pub stop_timeout: u64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn default_host() -> String {

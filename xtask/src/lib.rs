@@ -13,6 +13,7 @@
 pub mod cmd;
 pub mod config;
 pub mod cx;
+pub mod env_file;
 pub mod environment;
 pub mod error;
 
@@ -21,7 +22,9 @@ pub mod fsx;
 pub mod mask;
 pub mod platform;
 pub mod postgres;
+pub mod probe;
 pub mod proc;
+pub mod services;
 pub mod term;
 pub mod workspace;
 

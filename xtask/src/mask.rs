@@ -59,6 +59,26 @@ pub fn mask_urls(text: &str) -> Cow<'_, str> {
     Cow::Owned(mask_query_passwords(&out))
 }
 
+/// The passwords of the URLs in a text, as they stand there.
+#[must_use]
+pub fn url_passwords(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for after in text.split("://").skip(1) {
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '`'))
+            .unwrap_or(after.len());
+        let Some((user, _)) = after[..end].rsplit_once('@') else {
+            continue;
+        };
+        found.extend(
+            user.split_once(':')
+                .map(|(_, password)| password)
+                .filter(|it| !it.is_empty()),
+        );
+    }
+    found
+}
+
 /// Masks `password=…` in a URL's query, which libpq accepts too.
 fn mask_query_passwords(text: &str) -> String {
     let mut out = String::new();

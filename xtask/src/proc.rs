@@ -1,6 +1,7 @@
 //! Child processes: argument lists, never shell strings; errors with the command, its code and its
 //! last words; secrets masked.
 
+use std::io::IsTerminal as _;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -67,8 +68,8 @@ pub fn describe_status(status: ExitStatus) -> String {
 
 /// Runs a command with the terminal's stdin, stdout and stderr, and waits for it.
 ///
-/// After Ctrl-C the child (which the terminal has signalled too) is waited for, so that it can clean
-/// up; the result is then [`Exit::Interrupted`].
+/// After Ctrl-C or a termination signal the child is waited for, so that it can clean up; the result
+/// is then [`Exit::Interrupted`]. A second signal ends it at once.
 ///
 /// # Errors
 /// When the command cannot be started.
@@ -76,7 +77,10 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
     let mut child = command
         .spawn()
         .map_err(|error| not_started(command, &error))?;
-    let mut forwarded = false;
+    // At a terminal, Ctrl-C has reached the child already: once more would cut its cleanup short.
+    let terminal = std::io::stdin().is_terminal();
+    let mut seen = 0;
+    let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(if platform::interrupted() {
@@ -85,13 +89,22 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
                 exit_of(status)
             });
         }
-        if platform::interrupted() && !forwarded {
-            forwarded = true;
-            platform::terminate(child.id());
+        let interrupts = platform::interrupts();
+        if interrupts > seen {
+            seen = interrupts;
+            if interrupts > 1 {
+                platform::kill(child.id());
+            } else if !(terminal && platform::last_signal() == INTERRUPT) {
+                platform::forward_signal(child.id());
+            }
         }
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
+
+/// SIGINT's number, the same on every Unix; Windows' handler uses it too.
+const INTERRUPT: i32 = 2;
 
 /// Runs a command and keeps what it prints. stdin is empty.
 ///

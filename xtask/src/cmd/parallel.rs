@@ -1,0 +1,441 @@
+//! `cargo xtask parallel`
+//!
+//! cargo-make's own `fork` + `parallel` ends at the first failure and leaves the siblings running as
+//! orphans, their lines mixed. Here every task that was started is waited for, each task's output
+//! stays together, the failed ones come last, and Ctrl-C ends all.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::cx::Cx;
+use crate::error::Fault;
+use crate::exit::Exit;
+use crate::platform;
+use crate::proc;
+use crate::term::{Style, Term};
+
+/// Run cargo-make tasks side by side, output grouped by task
+///
+/// Every task that was started is waited for; exit code 1 if one failed. Only read-only tasks
+/// should run side by side.
+///
+/// Examples:
+///   cargo xtask parallel format-rust lint-rust
+///   cargo xtask parallel --keep-going --jobs 4 format lint test
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Parallel {
+    /// Tasks of the Makefile.toml where you stand
+    #[arg(required = true, value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Start the remaining tasks after one has failed, too
+    #[arg(long)]
+    keep_going: bool,
+    /// How many run at once (default: all; each mostly waits for tools of its own)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Passed,
+    Failed,
+    /// Never started, because another had failed.
+    Skipped,
+    /// Ended by Ctrl-C.
+    Interrupted,
+}
+
+/// One task's result, as the summary and `--format json` show it.
+#[derive(Debug, Serialize)]
+struct Report {
+    task: String,
+    outcome: Outcome,
+    seconds: f64,
+    #[serde(skip)]
+    output: Vec<u8>,
+}
+
+/// A task that runs.
+struct Running {
+    index: usize,
+    child: Child,
+    since: Instant,
+}
+
+/// What the readers and waiters tell the main loop.
+enum Event {
+    /// All of a task's output: both of its streams are closed.
+    Closed(usize, Vec<u8>),
+}
+
+impl Parallel {
+    pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
+        let started = Instant::now();
+        let jobs = self.jobs.map_or(self.tasks.len(), usize::from);
+        let reports = run_all(cx, &self.tasks, jobs, self.keep_going)?;
+        if cx.term.json() {
+            cx.term.json_data(&reports)?;
+        } else {
+            cx.term.say(&summary(&cx.term, &reports, started.elapsed()));
+        }
+        Ok(exit_of(&reports))
+    }
+}
+
+/// 130 after Ctrl-C, 1 if a task failed or never ran, else 0.
+fn exit_of(reports: &[Report]) -> Exit {
+    if reports
+        .iter()
+        .any(|report| report.outcome == Outcome::Interrupted)
+    {
+        Exit::Interrupted
+    } else if reports
+        .iter()
+        .all(|report| report.outcome == Outcome::Passed)
+    {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
+}
+
+fn run_all(
+    cx: &Cx,
+    tasks: &[String],
+    jobs: usize,
+    keep_going: bool,
+) -> anyhow::Result<Vec<Report>> {
+    let mut waiting: VecDeque<usize> = (0..tasks.len()).collect();
+    let mut running: Vec<Running> = Vec::new();
+    let mut done: Vec<Option<Report>> = tasks.iter().map(|_| None).collect();
+    let (sender, events) = mpsc::channel();
+    let mut live = Live::new(cx, tasks.iter().map(String::len).max().unwrap_or(0));
+    let mut failed = false;
+    let mut asked_to_stop: Option<Instant> = None;
+
+    loop {
+        if platform::interrupted() {
+            stop(&mut running, &mut asked_to_stop);
+            waiting.clear();
+        }
+        while running.len() < jobs && (keep_going || !failed) {
+            let Some(index) = waiting.pop_front() else {
+                break;
+            };
+            match start(cx, index, &tasks[index], &sender) {
+                Ok(child) => running.push(Running {
+                    index,
+                    child,
+                    since: Instant::now(),
+                }),
+                Err(error) => {
+                    // Nothing may outlive us, whatever went wrong.
+                    stop(&mut running, &mut asked_to_stop);
+                    for task in &mut running {
+                        let _ = task.child.wait();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if running.is_empty() {
+            break;
+        }
+        live.draw(&running, tasks);
+        match events.recv_timeout(Duration::from_millis(100)) {
+            Ok(Event::Closed(index, output)) => {
+                let Some(at) = running.iter().position(|task| task.index == index) else {
+                    continue;
+                };
+                let mut task = running.remove(at);
+                let status = task.child.wait().context("failed to wait for a task")?;
+                let outcome = match (status.success(), platform::interrupted()) {
+                    (true, _) => Outcome::Passed,
+                    (false, true) => Outcome::Interrupted,
+                    (false, false) => Outcome::Failed,
+                };
+                failed |= outcome == Outcome::Failed;
+                let report = Report {
+                    task: tasks[index].clone(),
+                    outcome,
+                    seconds: task.since.elapsed().as_secs_f64(),
+                    output,
+                };
+                live.clear();
+                if outcome == Outcome::Passed {
+                    show_group(cx, &report)?;
+                }
+                done[index] = Some(report);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            // We hold a sender ourselves, so this cannot be; ending is the safe answer.
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    live.clear();
+    let reports: Vec<Report> = done
+        .into_iter()
+        .zip(tasks)
+        .map(|(report, task)| {
+            report.unwrap_or_else(|| Report {
+                task: task.clone(),
+                outcome: if platform::interrupted() {
+                    Outcome::Interrupted
+                } else {
+                    Outcome::Skipped
+                },
+                seconds: 0.0,
+                output: Vec::new(),
+            })
+        })
+        .collect();
+    // The failed ones last: that is where the eye is when it is over.
+    for report in reports
+        .iter()
+        .filter(|report| report.outcome == Outcome::Failed)
+    {
+        show_group(cx, report)?;
+    }
+    Ok(reports)
+}
+
+/// Starts `cargo make TASK` in a process group of its own, with both streams in one pipe, in the
+/// order in which they were written.
+fn start(cx: &Cx, index: usize, task: &str, sender: &mpsc::Sender<Event>) -> anyhow::Result<Child> {
+    let (mut reader, writer) = io::pipe().context("failed to make a pipe")?;
+    let mut command = Command::new(cx.cargo());
+    command
+        .args(["make", "--loglevel", "error", task])
+        .current_dir(&cx.cwd)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().context("failed to make a pipe")?)
+        .stderr(writer);
+    if cx.term.paint(Style::Dim, "").is_empty() {
+        command.env("CARGO_TERM_COLOR", "never");
+    } else {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    platform::own_group(&mut command);
+    let child = command.spawn().map_err(|error| {
+        Fault::new(format!(
+            "failed to start `{}`: {error}",
+            proc::display(&command)
+        ))
+        .hint("run `cargo xtask doctor`: is cargo-make installed?")
+    })?;
+    // The command holds our ends of the pipe: without this the reader never sees its end.
+    drop(command);
+    let sender = sender.clone();
+    thread::Builder::new()
+        .name(format!("output of {task}"))
+        .spawn(move || {
+            let mut output = Vec::new();
+            let _ = reader.read_to_end(&mut output);
+            let _ = sender.send(Event::Closed(index, output));
+        })
+        .context("failed to start a thread")?;
+    Ok(child)
+}
+
+/// Asks every group to end; after five seconds ends them.
+fn stop(running: &mut [Running], asked: &mut Option<Instant>) {
+    match asked {
+        None => {
+            *asked = Some(Instant::now());
+            running
+                .iter()
+                .for_each(|task| platform::terminate_group(task.child.id()));
+        }
+        Some(since) if since.elapsed() > Duration::from_secs(5) => {
+            running
+                .iter()
+                .for_each(|task| platform::kill_group(task.child.id()));
+        }
+        Some(_) => {}
+    }
+}
+
+/// One task's output, whole, under its heading. GitHub folds what passed; what failed stays open.
+fn show_group(cx: &Cx, report: &Report) -> anyhow::Result<()> {
+    let failed = report.outcome == Outcome::Failed;
+    let heading = format!("{} ({})", report.task, seconds(report.seconds));
+    let mut text = Vec::new();
+    let fold = cx
+        .env
+        .get("GITHUB_ACTIONS")
+        .is_some_and(|value| value == "true")
+        && !failed;
+    if fold {
+        text.extend_from_slice(format!("::group::{heading}\n").as_bytes());
+    } else {
+        let style = if failed { Style::Red } else { Style::Green };
+        let rule = "─".repeat(60_usize.saturating_sub(heading.chars().count()));
+        let line = format!("── {heading} {rule}");
+        text.extend_from_slice(format!("{}\n", cx.term.paint(style, &line)).as_bytes());
+    }
+    text.extend_from_slice(&report.output);
+    if !report.output.is_empty() && !report.output.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    if fold {
+        text.extend_from_slice(b"::endgroup::\n");
+    }
+    // With JSON on stdout, the talk goes to stderr.
+    if cx.term.json() {
+        cx.term.say(String::from_utf8_lossy(&text).trim_end());
+        return Ok(());
+    }
+    cx.term.data(&String::from_utf8_lossy(&text))
+}
+
+fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
+    let width = reports
+        .iter()
+        .map(|report| report.task.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::from("\n");
+    for report in reports {
+        let (style, word) = match report.outcome {
+            Outcome::Passed => (Style::Green, "passed"),
+            Outcome::Failed => (Style::Red, "FAILED"),
+            Outcome::Skipped => (Style::Yellow, "skipped, as another task failed"),
+            Outcome::Interrupted => (Style::Yellow, "interrupted"),
+        };
+        let time = seconds(report.seconds);
+        text.push_str(&format!(
+            "  {:width$}  {time:>7}  {}\n",
+            report.task,
+            term.paint(style, word)
+        ));
+        if report.outcome == Outcome::Failed {
+            text.push_str(&format!(
+                "  {:width$}           again: cargo make {}\n",
+                "", report.task
+            ));
+        }
+    }
+    let count = |outcome| {
+        reports
+            .iter()
+            .filter(|report| report.outcome == outcome)
+            .count()
+    };
+    text.push_str(&format!(
+        "  {} passed, {} failed in {} (one after the other: {})",
+        count(Outcome::Passed),
+        reports.len() - count(Outcome::Passed),
+        seconds(elapsed.as_secs_f64()),
+        seconds(reports.iter().map(|report| report.seconds).sum()),
+    ));
+    text
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 10.0 {
+        format!("{seconds:.2}s")
+    } else {
+        format!("{seconds:.0}s")
+    }
+}
+
+/// A live line for each running task, on a terminal alone.
+struct Live {
+    on: bool,
+    width: usize,
+    lines: usize,
+}
+
+impl Live {
+    fn new(cx: &Cx, width: usize) -> Live {
+        Live {
+            on: io::stderr().is_terminal() && !cx.ci(),
+            width,
+            lines: 0,
+        }
+    }
+
+    fn draw(&mut self, running: &[Running], tasks: &[String]) {
+        if !self.on {
+            return;
+        }
+        self.clear();
+        let mut text = String::new();
+        for task in running {
+            let time = seconds(task.since.elapsed().as_secs_f64());
+            text.push_str(&format!(
+                "  {:w$}  {time:>7}  running\n",
+                tasks[task.index],
+                w = self.width
+            ));
+        }
+        self.lines = running.len();
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn clear(&mut self) {
+        if self.lines > 0 {
+            // Cursor up, then erase to the end of the screen (ECMA-48).
+            let _ = write!(io::stderr().lock(), "\u{1b}[{}A\u{1b}[J", self.lines);
+            self.lines = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn report(task: &str, outcome: Outcome, seconds: f64) -> Report {
+        Report {
+            task: task.to_owned(),
+            outcome,
+            seconds,
+            output: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_summary_names_each_task_and_the_way_to_run_a_failed_one_again() {
+        let reports = [
+            report("format-rust", Outcome::Passed, 0.5),
+            report("lint-rust", Outcome::Failed, 12.3),
+            report("lint-ruby", Outcome::Skipped, 0.0),
+        ];
+        expect![[r#"
+
+              format-rust    0.50s  passed
+              lint-rust        12s  FAILED
+                                     again: cargo make lint-rust
+              lint-ruby      0.00s  skipped, as another task failed
+              1 passed, 2 failed in 12s (one after the other: 13s)"#]]
+        .assert_eq(&summary(
+            &Term::plain(),
+            &reports,
+            Duration::from_secs_f64(12.4),
+        ));
+    }
+
+    #[test]
+    fn a_task_that_never_ran_is_no_success() {
+        assert_eq!(exit_of(&[report("a", Outcome::Passed, 0.0)]), Exit::Done);
+        assert_eq!(exit_of(&[report("a", Outcome::Skipped, 0.0)]), Exit::Failed);
+        let mixed = [
+            report("a", Outcome::Failed, 0.0),
+            report("b", Outcome::Interrupted, 0.0),
+        ];
+        assert_eq!(exit_of(&mixed), Exit::Interrupted);
+    }
+}

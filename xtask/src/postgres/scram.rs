@@ -1,0 +1,126 @@
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677), the client's side. Passwords are not normalised (SASLprep):
+//! for ASCII that changes nothing, and PostgreSQL takes unnormalised ones as they are.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac_sha256::{HMAC, Hash};
+
+/// More iterations than this only burn time: PostgreSQL uses 4096.
+const MAX_ITERATIONS: u32 = 1_000_000;
+
+/// One exchange.
+pub(super) struct Scram {
+    password: String,
+    nonce: String,
+    server_signature: Option<[u8; 32]>,
+}
+
+impl Scram {
+    /// `nonce`: printable, without a comma, new for each exchange.
+    pub(super) fn new(password: &str, nonce: String) -> Scram {
+        Scram {
+            password: password.to_owned(),
+            nonce,
+            server_signature: None,
+        }
+    }
+
+    /// The first message. PostgreSQL takes the user from the startup message, not from here.
+    pub(super) fn first(&self) -> String {
+        format!("n,,n=,r={}", self.nonce)
+    }
+
+    /// The answer to the server's challenge; `None` when the challenge makes no sense.
+    pub(super) fn answer(&mut self, challenge: &str) -> Option<String> {
+        self.answer_as("", challenge)
+    }
+
+    fn answer_as(&mut self, user: &str, challenge: &str) -> Option<String> {
+        let field = |name: &str| {
+            challenge
+                .split(',')
+                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+        };
+        let nonce = field("r").filter(|nonce| nonce.starts_with(&self.nonce))?;
+        let salt = BASE64.decode(field("s")?).ok()?;
+        let iterations = field("i")?
+            .parse()
+            .ok()
+            .filter(|n| (1..=MAX_ITERATIONS).contains(n))?;
+
+        let salted = pbkdf2(self.password.as_bytes(), &salt, iterations);
+        let client_key = HMAC::mac(b"Client Key", salted);
+        let stored_key = Hash::hash(&client_key);
+        let without_proof = format!("c=biws,r={nonce}"); // "biws" is "n,," in Base64.
+        let signed = format!("n={user},r={},{challenge},{without_proof}", self.nonce);
+        let signature = HMAC::mac(signed.as_bytes(), stored_key);
+        let proof: Vec<u8> = client_key
+            .iter()
+            .zip(signature)
+            .map(|(key, sign)| key ^ sign)
+            .collect();
+        let server_key = HMAC::mac(b"Server Key", salted);
+        self.server_signature = Some(HMAC::mac(signed.as_bytes(), server_key));
+        Some(format!("{without_proof},p={}", BASE64.encode(proof)))
+    }
+
+    /// Whether the server has shown that it knows the password too.
+    pub(super) fn verify(&self, last: &str) -> bool {
+        let Some(expected) = self.server_signature else {
+            return false;
+        };
+        last.strip_prefix("v=")
+            .and_then(|text| BASE64.decode(text).ok())
+            .is_some_and(|signature| signature == expected)
+    }
+}
+
+/// PBKDF2 with HMAC-SHA-256 and one block (RFC 8018).
+fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
+    let mut block = HMAC::mac([salt, &[0, 0, 0, 1]].concat(), password);
+    let mut result = block;
+    for _ in 1..iterations {
+        block = HMAC::mac(block, password);
+        result
+            .iter_mut()
+            .zip(block)
+            .for_each(|(sum, byte)| *sum ^= byte);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exchange of RFC 7677, section 3.
+    #[test]
+    fn the_example_of_the_rfc() {
+        let mut scram = Scram::new("pencil", "rOprNGfwEbeRWgbNEkqO".to_owned());
+        let challenge = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+                         s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+        assert_eq!(
+            scram.answer_as("user", challenge).unwrap(),
+            "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+             p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        );
+        assert!(scram.verify("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
+        assert!(!scram.verify("v=AAAATRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
+    }
+
+    #[test]
+    fn a_challenge_that_makes_no_sense_is_refused() {
+        for bad in [
+            "",
+            "r=other,s=AAAA,i=1",
+            "r=nX,s=*,i=1",
+            "r=nX,s=AAAA,i=0",
+            "r=nX,s=AAAA,i=99999999",
+        ] {
+            assert!(
+                Scram::new("p", "n".to_owned()).answer(bad).is_none(),
+                "{bad}"
+            );
+        }
+    }
+}

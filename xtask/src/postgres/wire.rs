@@ -1,0 +1,386 @@
+//! PostgreSQL's protocol 3.0, as far as a probe needs it: log in, run simple queries, and say why
+//! not. Source: "Frontend/Backend Protocol" in PostgreSQL's documentation.
+//!
+//! One deadline holds for the whole conversation, whatever the other side does.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+use super::scram::Scram;
+use super::url::DbUrl;
+
+/// The largest message that we take: our questions have short answers.
+const MAX_MESSAGE: usize = 1 << 20;
+/// The most messages of one answer.
+const MAX_MESSAGES: usize = 100_000;
+
+/// Why a conversation ended.
+#[derive(Debug)]
+pub(super) enum WireError {
+    /// Nothing listens.
+    Refused,
+    /// The deadline passed.
+    TimedOut,
+    /// The server said no: SQLSTATE and message.
+    Server { code: String, message: String },
+    /// What answers makes no sense, or the connection broke.
+    Protocol(String),
+}
+
+/// A connection on which queries run.
+pub(super) struct Connection {
+    stream: Stream,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    pub(super) fn open(url: &DbUrl, timeout: Duration) -> Result<Connection, WireError> {
+        if matches!(
+            url.parameter("sslmode"),
+            Some("require" | "verify-ca" | "verify-full")
+        ) {
+            return Err(WireError::Protocol(
+                "the URL asks for TLS, which this probe does not speak".to_owned(),
+            ));
+        }
+        let stream = Stream::connect(url, Instant::now() + timeout)?;
+        let mut connection = Connection { stream };
+        connection.start(url)?;
+        Ok(connection)
+    }
+
+    fn start(&mut self, url: &DbUrl) -> Result<(), WireError> {
+        let mut body = vec![0, 3, 0, 0];
+        for text in [
+            "user",
+            &url.user,
+            "database",
+            &url.database,
+            "application_name",
+            "xtask",
+            "",
+        ] {
+            body.extend_from_slice(text.as_bytes());
+            body.push(0);
+        }
+        self.stream.send(None, &body)?;
+        let mut scram = None;
+        for _ in 0..MAX_MESSAGES {
+            let (kind, body) = self.stream.receive()?;
+            match kind {
+                b'R' => self.authenticate(url, &body, &mut scram)?,
+                b'Z' => return Ok(()),
+                b'E' => return Err(server_error(&body)),
+                // Parameters, the cancel key, notices, a protocol that is too new for the server.
+                b'S' | b'K' | b'N' | b'v' => {}
+                other => return Err(unexpected(other)),
+            }
+        }
+        Err(WireError::Protocol("it never stops greeting".to_owned()))
+    }
+
+    fn authenticate(
+        &mut self,
+        url: &DbUrl,
+        body: &[u8],
+        scram: &mut Option<Scram>,
+    ) -> Result<(), WireError> {
+        let garbage = || WireError::Protocol("its login makes no sense".to_owned());
+        let (method, data) = body.split_first_chunk::<4>().ok_or_else(garbage)?;
+        match u32::from_be_bytes(*method) {
+            0 => Ok(()),
+            3 => self.send_password(&url.password),
+            5 => {
+                let salt = data.get(..4).ok_or_else(garbage)?;
+                self.send_password(&md5_password(&url.user, &url.password, salt))
+            }
+            10 => {
+                let offered = data
+                    .split(|byte| *byte == 0)
+                    .any(|name| name == b"SCRAM-SHA-256");
+                if !offered {
+                    return Err(WireError::Protocol(
+                        "it offers no login that we know".to_owned(),
+                    ));
+                }
+                let exchange = Scram::new(&url.password, nonce()?);
+                let first = exchange.first();
+                let mut answer = b"SCRAM-SHA-256\0".to_vec();
+                answer.extend_from_slice(&u32::try_from(first.len()).unwrap_or(0).to_be_bytes());
+                answer.extend_from_slice(first.as_bytes());
+                *scram = Some(exchange);
+                self.stream.send(Some(b'p'), &answer)
+            }
+            11 => {
+                let challenge = std::str::from_utf8(data).map_err(|_| garbage())?;
+                let exchange = scram.as_mut().ok_or_else(garbage)?;
+                let answer = exchange.answer(challenge).ok_or_else(garbage)?;
+                self.stream.send(Some(b'p'), answer.as_bytes())
+            }
+            12 => {
+                let last = std::str::from_utf8(data).map_err(|_| garbage())?;
+                if scram.as_ref().is_some_and(|exchange| exchange.verify(last)) {
+                    Ok(())
+                } else {
+                    Err(WireError::Protocol(
+                        "it does not know the password itself".to_owned(),
+                    ))
+                }
+            }
+            other => Err(WireError::Protocol(format!(
+                "it asks for login method {other}, which this probe does not speak"
+            ))),
+        }
+    }
+
+    fn send_password(&mut self, password: &str) -> Result<(), WireError> {
+        let mut body = password.as_bytes().to_vec();
+        body.push(0);
+        self.stream.send(Some(b'p'), &body)
+    }
+
+    /// Runs a query: its rows, each column as text.
+    pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
+        let mut body = sql.as_bytes().to_vec();
+        body.push(0);
+        self.stream.send(Some(b'Q'), &body)?;
+        let mut rows = Vec::new();
+        let mut failure = None;
+        for _ in 0..MAX_MESSAGES {
+            let (kind, body) = self.stream.receive()?;
+            match kind {
+                b'D' => rows.push(data_row(&body).ok_or_else(|| unexpected(b'D'))?),
+                b'E' => failure = Some(server_error(&body)),
+                b'Z' => return failure.map_or(Ok(rows), Err),
+                b'T' | b'C' | b'N' | b'S' | b'I' => {}
+                other => return Err(unexpected(other)),
+            }
+        }
+        Err(WireError::Protocol("its answer never ends".to_owned()))
+    }
+}
+
+/// The columns of a DataRow.
+fn data_row(body: &[u8]) -> Option<Vec<Option<String>>> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let mut columns = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        match usize::try_from(i32::from_be_bytes(*length)) {
+            Ok(length) => {
+                columns.push(Some(
+                    String::from_utf8_lossy(after.get(..length)?).into_owned(),
+                ));
+                rest = after.get(length..)?;
+            }
+            Err(_) => {
+                columns.push(None);
+                rest = after;
+            }
+        }
+    }
+    Some(columns)
+}
+
+/// SQLSTATE and message of an ErrorResponse.
+fn server_error(body: &[u8]) -> WireError {
+    let field = |wanted: u8| {
+        body.split(|byte| *byte == 0)
+            .find_map(|field| field.strip_prefix(&[wanted]))
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .unwrap_or_default()
+    };
+    WireError::Server {
+        code: field(b'C'),
+        message: field(b'M'),
+    }
+}
+
+fn unexpected(kind: u8) -> WireError {
+    WireError::Protocol(format!(
+        "it does not speak PostgreSQL (message {kind:#04x})"
+    ))
+}
+
+/// `md5` + md5(md5(password + user) + salt), in hex.
+fn md5_password(user: &str, password: &str, salt: &[u8]) -> String {
+    let inner = format!("{:x}", md5::compute(format!("{password}{user}")));
+    let outer = md5::compute([inner.as_bytes(), salt].concat());
+    format!("md5{outer:x}")
+}
+
+fn nonce() -> Result<String, WireError> {
+    let mut bytes = [0_u8; 18];
+    getrandom::fill(&mut bytes).map_err(|error| WireError::Protocol(error.to_string()))?;
+    use base64::Engine as _;
+    Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+/// A socket with one deadline for all that is said on it.
+struct Stream {
+    socket: Socket,
+    deadline: Instant,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Stream {
+    fn connect(url: &DbUrl, deadline: Instant) -> Result<Stream, WireError> {
+        #[cfg(unix)]
+        if url.is_socket() {
+            let path = std::path::Path::new(&url.host).join(format!(".s.PGSQL.{}", url.port));
+            let socket = std::os::unix::net::UnixStream::connect(path).map_err(wire_error)?;
+            return Ok(Stream {
+                socket: Socket::Unix(socket),
+                deadline,
+            });
+        }
+        let addresses = (url.host.as_str(), url.port)
+            .to_socket_addrs()
+            .map_err(|error| {
+                WireError::Protocol(format!("the host `{}` is not known: {error}", url.host))
+            })?;
+        let mut last = WireError::Protocol(format!("the host `{}` has no address", url.host));
+        for address in addresses {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(WireError::TimedOut);
+            }
+            match TcpStream::connect_timeout(&address, left) {
+                Ok(socket) => {
+                    let _ = socket.set_nodelay(true);
+                    return Ok(Stream {
+                        socket: Socket::Tcp(socket),
+                        deadline,
+                    });
+                }
+                Err(error) => last = wire_error(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// The time that is left becomes the socket's own timeout before each call.
+    fn arm(&self) -> Result<(), WireError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(WireError::TimedOut);
+        }
+        let left = Some(left);
+        match &self.socket {
+            Socket::Tcp(socket) => socket
+                .set_read_timeout(left)
+                .and_then(|()| socket.set_write_timeout(left)),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket
+                .set_read_timeout(left)
+                .and_then(|()| socket.set_write_timeout(left)),
+        }
+        .map_err(wire_error)
+    }
+
+    fn send(&mut self, kind: Option<u8>, body: &[u8]) -> Result<(), WireError> {
+        let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+        let mut message: Vec<u8> = kind.into_iter().collect();
+        message.extend_from_slice(&length.to_be_bytes());
+        message.extend_from_slice(body);
+        self.arm()?;
+        match &mut self.socket {
+            Socket::Tcp(socket) => socket.write_all(&message),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.write_all(&message),
+        }
+        .map_err(wire_error)
+    }
+
+    fn receive(&mut self) -> Result<(u8, Vec<u8>), WireError> {
+        let mut head = [0_u8; 5];
+        self.fill(&mut head)?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if !(4..=MAX_MESSAGE).contains(&length) {
+            return Err(unexpected(head[0]));
+        }
+        let mut body = vec![0; length - 4];
+        self.fill(&mut body)?;
+        Ok((head[0], body))
+    }
+
+    /// Reads exactly so much. Not `read_exact`: slow bytes must not outlive the deadline.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), WireError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            self.arm()?;
+            let read = match &mut self.socket {
+                Socket::Tcp(socket) => socket.read(&mut buffer[filled..]),
+                #[cfg(unix)]
+                Socket::Unix(socket) => socket.read(&mut buffer[filled..]),
+            };
+            match read {
+                Ok(0) => {
+                    return Err(WireError::Protocol("it closed the connection".to_owned()));
+                }
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(wire_error(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wire_error(error: io::Error) -> WireError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => WireError::Refused,
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => WireError::TimedOut,
+        _ => WireError::Protocol(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_read_by_their_fields() {
+        let body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
+        let WireError::Server { code, message } = server_error(body) else {
+            panic!()
+        };
+        assert_eq!(
+            (code.as_str(), message.as_str()),
+            ("57P03", "the database system is starting up")
+        );
+    }
+
+    #[test]
+    fn the_md5_password_is_libpqs() {
+        // select 'md5' || md5(md5('secret' || 'bob') || E'\\x01020304'::bytea)
+        assert_eq!(
+            md5_password("bob", "secret", &[1, 2, 3, 4]),
+            format!(
+                "md5{:x}",
+                md5::compute(
+                    [
+                        format!("{:x}", md5::compute("secretbob")).as_bytes(),
+                        &[1, 2, 3, 4]
+                    ]
+                    .concat()
+                )
+            )
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_row_makes_it_panic(body in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
+            let _ = data_row(&body);
+            let _ = server_error(&body);
+        }
+    }
+}
