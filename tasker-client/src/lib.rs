@@ -126,17 +126,18 @@ impl Client {
     pub async fn wait(&self, id: Uuid, timeout: Duration) -> Result<TaskView, ClientError> {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
-        let mut last = None;
         loop {
-            match self.get(id).await {
+            let away = match self.get(id).await {
                 Ok(task) if task.state.is_final() => return Ok(task),
-                Ok(_) => last = None,
-                Err(error @ ClientError::Unreachable { .. }) => last = Some(error),
-                Err(error @ ClientError::Refused { status: 500.., .. }) => last = Some(error),
+                Ok(_) => None,
+                Err(
+                    error @ (ClientError::Unreachable { .. }
+                    | ClientError::Refused { status: 500.., .. }),
+                ) => Some(error),
                 Err(error) => return Err(error),
-            }
+            };
             if start.elapsed() >= timeout {
-                return Err(last.unwrap_or(ClientError::TimedOut(id, timeout)));
+                return Err(away.unwrap_or(ClientError::TimedOut(id, timeout)));
             }
             tokio::time::sleep(pause.min(timeout.saturating_sub(start.elapsed()))).await;
             pause = (pause * 2).min(LAST_PAUSE);

@@ -1,14 +1,17 @@
-//! End-to-end tests: real services, real PostgreSQL, real PGMQ.
+//! End-to-end tests: real service processes, a real PostgreSQL.
 //!
-//! `dags`, `failures` and `api` speak to the services that the task runner has started;
-//! `kills`, `wakeup`, `health` and `shutdown` start processes of their own, each with a database
-//! of its own, so that all of them can run side by side.
+//! `shared` uses the services that the task runner has started; `kill`, `health` and the others
+//! start processes of their own, on free ports and with a database of their own, because they
+//! break them. All of them can run side by side.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is the failure report"
+)]
 
-mod api;
-mod dags;
-mod failures;
 mod health;
-mod kills;
-mod shutdown;
+mod kill;
+mod shared;
+mod stop;
 mod support;
-mod wakeup;
+mod wake;
