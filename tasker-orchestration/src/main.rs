@@ -41,7 +41,7 @@ async fn run() -> Result<()> {
     let signal = serve::signal();
     tokio::pin!(signal);
     tokio::select! {
-        ready = database::wait_ready(&pool, &config, HEALTH_QUERY) => ready?,
+        ready = database::wait_ready(&config, HEALTH_QUERY) => ready?,
         signal = &mut signal => return signal.context("wait for signals"),
     }
     let mut consumer = tokio::spawn(results::run(pool.clone(), config.clone(), shutdown.clone()));

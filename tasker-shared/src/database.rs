@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
 use tracing::{info, warn};
 
 use crate::config::{ConfigError, DatabaseUrl, ServiceConfig};
 
-/// The SQLSTATEs of a wrong password, a wrong role, or a forbidden host: waiting cures none.
-const REJECTED: [&str; 2] = ["28P01", "28000"];
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const NO_ANSWER: &str = "no answer from the database in time";
 
 /// The database was not ready in time.
 #[derive(Debug, thiserror::Error)]
@@ -43,36 +43,35 @@ pub fn lazy_pool(config: &ServiceConfig, name: &str) -> Result<PgPool, ConfigErr
 
 /// Waits until a query over the service's own tables works.
 ///
+/// It connects by itself: a pool hides "connection refused" behind a timeout of its own.
+///
 /// # Errors
 /// When that takes longer than the configuration allows, or the password is wrong.
-pub async fn wait_ready(
-    pool: &PgPool,
-    config: &ServiceConfig,
-    query: &str,
-) -> Result<(), NotReady> {
+pub async fn wait_ready(config: &ServiceConfig, query: &str) -> Result<(), NotReady> {
     let start = Instant::now();
+    let not_ready = |error: CheckError| NotReady {
+        url: config.database_url.clone(),
+        waited: start.elapsed().as_secs(),
+        hint: error.hint().into(),
+        why: error.message,
+    };
+    let options = config.database_url.options().map_err(|error| {
+        not_ready(CheckError {
+            message: error.to_string(),
+            sqlstate: None,
+        })
+    })?;
     let mut told = false;
     loop {
-        let error = match check(pool, query, Duration::from_secs(5)).await {
-            Ok(()) => return Ok(()),
+        let error = match within(CONNECT_TIMEOUT, connect_and_ask(&options, query)).await {
+            Ok(()) => {
+                info!(url = %config.database_url, "the database is ready");
+                return Ok(());
+            }
             Err(error) => error,
         };
-        let rejected = error
-            .sqlstate
-            .as_deref()
-            .is_some_and(|state| REJECTED.contains(&state));
-        if rejected || start.elapsed() >= config.startup_timeout {
-            return Err(NotReady {
-                url: config.database_url.clone(),
-                waited: start.elapsed().as_secs(),
-                hint: match error.sqlstate.as_deref() {
-                    Some("28P01" | "28000") => "correct user and password in DATABASE_URL",
-                    Some("42P01" | "3F000" | "3D000" | "42883") => "run `cargo xtask setup-db`",
-                    _ => "run `cargo xtask check-services`",
-                }
-                .into(),
-                why: error.message,
-            });
+        if error.is_rejected() || start.elapsed() >= config.startup_timeout {
+            return Err(not_ready(error));
         }
         if !told {
             warn!(url = %config.database_url, error = %error.message, "waiting for the database");
@@ -91,32 +90,64 @@ pub struct CheckError {
     pub sqlstate: Option<String>,
 }
 
+impl CheckError {
+    /// A wrong password, a wrong role, or a forbidden host: waiting cures none.
+    fn is_rejected(&self) -> bool {
+        matches!(self.sqlstate.as_deref(), Some("28P01" | "28000"))
+    }
+
+    fn hint(&self) -> &'static str {
+        match self.sqlstate.as_deref() {
+            Some("28P01" | "28000") => "correct user and password in DATABASE_URL",
+            Some("42P01" | "3F000" | "3D000" | "42883") => "run `cargo xtask setup-db`",
+            _ => "run `cargo xtask check-services`",
+        }
+    }
+}
+
+impl From<sqlx::Error> for CheckError {
+    fn from(error: sqlx::Error) -> Self {
+        let database = error.as_database_error();
+        Self {
+            sqlstate: database
+                .and_then(|error| error.code())
+                .map(|code| code.into_owned()),
+            message: match &error {
+                sqlx::Error::Database(database) => database.message().to_owned(),
+                sqlx::Error::Io(io) => io.to_string(),
+                sqlx::Error::PoolTimedOut => NO_ANSWER.to_owned(),
+                other => other.to_string(),
+            },
+        }
+    }
+}
+
 /// Runs a query, within a time.
 ///
 /// # Errors
 /// When it fails or takes longer.
 pub async fn check(pool: &PgPool, query: &str, timeout: Duration) -> Result<(), CheckError> {
-    match tokio::time::timeout(timeout, sqlx::query(query).fetch_optional(pool)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Err(CheckError {
-            message: "no answer from the database in time".into(),
-            sqlstate: None,
-        }),
-        Ok(Err(error)) => Err(CheckError {
-            sqlstate: error
-                .as_database_error()
-                .and_then(|e| e.code())
-                .map(|code| code.into_owned()),
-            message: match &error {
-                sqlx::Error::Database(database) => database.message().to_owned(),
-                sqlx::Error::Io(io) => io.to_string(),
-                other => other.to_string(),
-            },
-        }),
-    }
+    within(timeout, async {
+        sqlx::query(query).fetch_optional(pool).await.map(drop)
+    })
+    .await
 }
 
-/// Says once that the service can work.
-pub fn log_ready(config: &ServiceConfig) {
-    info!(url = %config.database_url, "the database is ready");
+async fn connect_and_ask(options: &PgConnectOptions, query: &str) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::query(query).fetch_optional(&mut connection).await?;
+    connection.close().await
+}
+
+async fn within(
+    timeout: Duration,
+    work: impl Future<Output = Result<(), sqlx::Error>>,
+) -> Result<(), CheckError> {
+    match tokio::time::timeout(timeout, work).await {
+        Ok(result) => result.map_err(CheckError::from),
+        Err(_) => Err(CheckError {
+            message: NO_ANSWER.into(),
+            sqlstate: None,
+        }),
+    }
 }

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use crate::database::check;
 
 /// Shorter than the patience of whoever probes.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What `/health` looks at.
 #[derive(Clone)]

@@ -65,7 +65,7 @@ impl Service {
         let shutdown = Shutdown::new();
         let address = serve::announce(name, &listener)?;
         let server = serve::serve(listener, health::router(health.clone()), &shutdown);
-        if let Err(error) = database::wait_ready(&pool, &config, HEALTH_QUERY).await {
+        if let Err(error) = database::wait_ready(&config, HEALTH_QUERY).await {
             server.abort();
             return Err(error.into());
         }

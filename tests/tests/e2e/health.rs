@@ -81,7 +81,7 @@ async fn a_service_waits_for_its_database_but_not_for_ever() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        stderr.contains("not ready") && !stderr.contains("s3cret"),
+        stderr.contains("refused") && !stderr.contains("s3cret"),
         "{stderr}"
     );
 
