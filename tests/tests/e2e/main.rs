@@ -1,0 +1,17 @@
+//! End-to-end tests: real service processes, a real PostgreSQL.
+//!
+//! `shared` uses the services that the task runner has started; `kill`, `health` and the others
+//! start processes of their own, on free ports and with a database of their own, because they
+//! break them. All of them can run side by side.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is the failure report"
+)]
+
+mod health;
+mod kill;
+mod shared;
+mod stop;
+mod support;
+mod wake;

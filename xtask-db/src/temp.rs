@@ -1,0 +1,109 @@
+//! A database for one test.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use crate::{Error, SetupOptions, drop_database, setup};
+
+/// A fresh database with a name of its own, dropped at the end of its scope: tests that have one
+/// each can run side by side and touch nothing else.
+pub struct TempDatabase {
+    url: String,
+}
+
+impl TempDatabase {
+    /// Creates it on the server of `url`, with PGMQ, and with the migrations of a directory.
+    ///
+    /// # Errors
+    /// As [`setup`].
+    pub async fn create(url: &str, migrations: Option<&Path>) -> Result<Self, Error> {
+        Self::create_with(
+            url,
+            SetupOptions {
+                migrations: migrations.map(Path::to_owned),
+                pgmq: true,
+                ..SetupOptions::default()
+            },
+        )
+        .await
+    }
+
+    /// Names one on the server of `url` without creating it; it is dropped all the same.
+    pub fn name_only(url: &str) -> Self {
+        // Two seeded hashes: unique enough, without a crate for random numbers.
+        let random = RandomState::new().hash_one(std::process::id());
+        let name = format!("tmp_{}_{random:016x}", std::process::id());
+        Self {
+            url: with_database(url, &name),
+        }
+    }
+
+    /// Creates it with options of the caller's; their `url` is set here.
+    ///
+    /// # Errors
+    /// As [`setup`].
+    pub async fn create_with(url: &str, options: SetupOptions) -> Result<Self, Error> {
+        let database = Self::name_only(url);
+        setup(&SetupOptions {
+            url: database.url.clone(),
+            ..options
+        })
+        .await?;
+        Ok(database)
+    }
+
+    /// The URL to connect to, with its password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for TempDatabase {
+    fn drop(&mut self) {
+        let url = self.url.clone();
+        // A thread of its own: the caller may be inside a runtime, or unwinding from a panic.
+        let dropper = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            if let Ok(runtime) = runtime
+                && let Err(error) = runtime.block_on(drop_database(&url))
+            {
+                eprintln!("warning: {error}");
+            }
+        });
+        dropper.join().ok();
+    }
+}
+
+/// The URL with another database name; query parameters stay.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, query) = url
+        .split_once('?')
+        .map_or((url, None), |(base, query)| (base, Some(query)));
+    let start = base.find("://").map_or(0, |at| at + 3);
+    let end = base[start..].find('/').map_or(base.len(), |at| start + at);
+    match query {
+        Some(query) => format!("{}/{name}?{query}", &base[..end]),
+        None => format!("{}/{name}", &base[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_database_name_is_replaced_and_nothing_else() {
+        for (url, expected) in [
+            ("postgres://u:p@h:1/app", "postgres://u:p@h:1/x"),
+            ("postgres://u:p@h:1", "postgres://u:p@h:1/x"),
+            (
+                "postgres://u@h/app?sslmode=disable",
+                "postgres://u@h/x?sslmode=disable",
+            ),
+        ] {
+            assert_eq!(with_database(url, "x"), expected);
+        }
+    }
+}
