@@ -10,6 +10,7 @@
 //!
 //! To add a command: one file in `src/cmd/`, one line in each of the three lists of [`cmd`].
 
+pub mod artifacts;
 pub mod cmd;
 pub mod config;
 pub mod cx;
@@ -19,13 +20,17 @@ pub mod error;
 
 pub mod exit;
 pub mod fsx;
+pub mod glob;
 pub mod mask;
+pub mod nextest_config;
 pub mod platform;
 pub mod postgres;
 pub mod probe;
 pub mod proc;
 pub mod services;
 pub mod term;
+pub mod tools;
+pub mod versions;
 pub mod workspace;
 
 use std::process::ExitCode;
