@@ -1,4 +1,4 @@
-//! Typed [PGMQ](https://github.com/pgmq/pgmq) queues whose readers wake at once.
+//! Typed PGMQ queues whose readers wake at once.
 //!
 //! PGMQ alone has to be polled. Here whoever sends also notifies, in the same transaction, so a
 //! reader learns of a message when it is committed, and not before. Notifications are a hint only:

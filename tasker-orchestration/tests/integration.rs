@@ -95,30 +95,41 @@ async fn apply(pool: &PgPool, result: &ResultMessage) -> Applied {
 #[tokio::test]
 async fn parents_that_finish_at_once_enqueue_their_child_once() {
     let (_database, pool) = fixture().await;
-    for _ in 0..5 {
-        let id = store::create_task(&pool, &diamond()).await.unwrap();
-        let [a] = &take(&pool).await[..] else {
-            panic!("only a is ready")
-        };
-        assert_eq!(
-            (a.step_name.as_str(), a.attempt, &a.context),
-            ("a", 1, &json!({"n": 1}))
-        );
-        apply(&pool, &success(a, json!("A"))).await;
-        let [b, c] = &take(&pool).await[..] else {
-            panic!("b and c are ready")
-        };
-        assert_eq!(b.dependencies["a"], "A");
-        let (left, right) = (success(b, json!("B")), success(c, Value::Null));
-        tokio::join!(apply(&pool, &left), apply(&pool, &right));
-        let [d] = &take(&pool).await[..] else {
-            panic!("d is ready, once")
-        };
-        assert_eq!(json!(d.dependencies), json!({"b": "B", "c": null}));
-        apply(&pool, &success(d, json!("D"))).await;
-        let done = store::get_task(&pool, id).await.unwrap().unwrap();
-        assert_eq!(done.state, TaskState::Complete);
-    }
+    let id = store::create_task(&pool, &diamond()).await.unwrap();
+    let [a] = &take(&pool).await[..] else {
+        panic!("only a is ready")
+    };
+    assert_eq!(
+        (a.step_name.as_str(), a.attempt, &a.context),
+        ("a", 1, &json!({"n": 1}))
+    );
+    apply(&pool, &success(a, json!("A"))).await;
+    let [b, c] = &take(&pool).await[..] else {
+        panic!("b and c are ready")
+    };
+    assert_eq!(b.dependencies["a"], "A");
+
+    // Two orchestrations, each with one parent's result, neither committed yet.
+    let mut left = pool.begin().await.unwrap();
+    store::apply_result(&mut left, &success(b, json!("B")), BASE)
+        .await
+        .unwrap();
+    let right = tokio::spawn({
+        let (pool, result) = (pool.clone(), success(c, Value::Null));
+        async move { apply(&pool, &result).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!right.is_finished(), "it has to wait, or d would never run");
+    left.commit().await.unwrap();
+    assert_eq!(right.await.unwrap(), Applied::Completed);
+
+    let [d] = &take(&pool).await[..] else {
+        panic!("d is ready, once")
+    };
+    assert_eq!(json!(d.dependencies), json!({"b": "B", "c": null}));
+    apply(&pool, &success(d, json!("D"))).await;
+    let done = store::get_task(&pool, id).await.unwrap().unwrap();
+    assert_eq!(done.state, TaskState::Complete);
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ impl Shutdown {
     }
 }
 
-/// Waits for Ctrl-C, or SIGTERM where there is such a thing.
+/// Waits for Ctrl-C, or for SIGTERM (on Windows: Ctrl-Break).
 ///
 /// # Errors
 /// When the handlers cannot be installed.
@@ -113,9 +113,16 @@ pub async fn signal() -> std::io::Result<()> {
         }
         Ok(())
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
-        tokio::signal::ctrl_c().await
+        // Ctrl-Break is what a process of its own group can be sent.
+        let mut stop = tokio::signal::windows::ctrl_break()?;
+        let mut interrupt = tokio::signal::windows::ctrl_c()?;
+        tokio::select! {
+            _ = stop.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
     }
 }
 

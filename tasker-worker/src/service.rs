@@ -41,6 +41,15 @@ pub struct Service {
     worker: RunningWorker,
 }
 
+/// A worker that ended must not look healthy, even where nobody waits for its end.
+struct NotReadyWhenDropped(Health);
+
+impl Drop for NotReadyWhenDropped {
+    fn drop(&mut self) {
+        self.0.set_ready(false);
+    }
+}
+
 impl Service {
     /// Takes the port, waits for the database, and starts the worker. `/health` answers from the
     /// first moment on.
@@ -69,8 +78,9 @@ impl Service {
             server.abort();
             return Err(error.into());
         }
-        let worker = worker.start(pool.clone(), config.clone());
         health.set_ready(true);
+        let guard = NotReadyWhenDropped(health.clone());
+        let worker = worker.start_guarded(pool.clone(), config.clone(), guard);
         info!(service = name, "ready");
         Ok(Self {
             address,
@@ -201,6 +211,13 @@ impl BlockingService {
         self.running
             .as_ref()
             .map(|(runtime, service)| runtime.block_on(service.health()))
+    }
+
+    /// Whether the worker still works.
+    pub fn is_running(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|(_, service)| service.worker.is_running())
     }
 
     /// Lets the running steps finish and ends; a second call does nothing.

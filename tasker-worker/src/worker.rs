@@ -111,6 +111,16 @@ impl Worker {
 
     /// Starts to work in the background of the current runtime.
     pub fn start(self, pool: PgPool, config: ServiceConfig) -> RunningWorker {
+        self.start_guarded(pool, config, ())
+    }
+
+    /// As [`Self::start`]; the guard is dropped when the work ends, by whatever cause.
+    pub(crate) fn start_guarded(
+        self,
+        pool: PgPool,
+        config: ServiceConfig,
+        guard: impl Send + 'static,
+    ) -> RunningWorker {
         let shutdown = Shutdown::new();
         info!(namespace = self.namespace, handlers = ?self.handlers.keys(), "worker starts");
         let core = Arc::new(Core {
@@ -118,7 +128,11 @@ impl Worker {
             pool,
             config,
         });
-        let task = tokio::spawn(run(core, shutdown.clone()));
+        let stop = shutdown.clone();
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            run(core, stop).await;
+        });
         RunningWorker { shutdown, task }
     }
 }
@@ -134,6 +148,11 @@ impl RunningWorker {
     pub async fn stop(self) {
         self.shutdown.trigger();
         self.task.await.ok();
+    }
+
+    /// Whether it still works.
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
     }
 
     /// Waits for its end, which only comes by a fault.

@@ -328,7 +328,7 @@ fn a_blocking_service_needs_no_runtime_of_its_caller() {
     ));
     service.stop();
     service.stop();
-    assert!(service.health().is_none());
+    assert!(service.health().is_none() && !service.is_running());
     let again = start();
-    assert!(again.health().unwrap().0);
+    assert!(again.health().unwrap().0 && again.is_running());
 }

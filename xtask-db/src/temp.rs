@@ -3,7 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use crate::{Error, SetupOptions, drop_database, setup};
+use crate::{Error, SetupOptions, Target, setup};
+
+const PREFIX: &str = "tmp_";
 
 /// A fresh database with a name of its own, dropped at the end of its scope: tests that have one
 /// each can run side by side and touch nothing else.
@@ -32,7 +34,7 @@ impl TempDatabase {
     pub fn name_only(url: &str) -> Self {
         // Two seeded hashes: unique enough, without a crate for random numbers.
         let random = RandomState::new().hash_one(std::process::id());
-        let name = format!("tmp_{}_{random:016x}", std::process::id());
+        let name = format!("{PREFIX}{}_{random:016x}", std::process::id());
         Self {
             url: with_database(url, &name),
         }
@@ -67,7 +69,7 @@ impl Drop for TempDatabase {
                 .enable_all()
                 .build();
             if let Ok(runtime) = runtime
-                && let Err(error) = runtime.block_on(drop_database(&url))
+                && let Err(error) = runtime.block_on(drop_own(&url))
             {
                 eprintln!("warning: {error}");
             }
@@ -76,17 +78,28 @@ impl Drop for TempDatabase {
     }
 }
 
-/// The URL with another database name; query parameters stay.
+/// Drops one of ours, on whatever server it is: its name says that a [`TempDatabase`] made it.
+async fn drop_own(url: &str) -> Result<(), Error> {
+    let target = Target::parse(url)?;
+    if !target.database.starts_with(PREFIX) {
+        return Ok(());
+    }
+    let mut maintenance = target.maintenance().await?;
+    target.drop(&mut maintenance).await
+}
+
+/// The URL with another database name. The other query parameters stay; `dbname` would win over
+/// the path, so it goes.
 fn with_database(url: &str, name: &str) -> String {
-    let (base, query) = url
-        .split_once('?')
-        .map_or((url, None), |(base, query)| (base, Some(query)));
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let start = base.find("://").map_or(0, |at| at + 3);
     let end = base[start..].find('/').map_or(base.len(), |at| start + at);
-    match query {
-        Some(query) => format!("{}/{name}?{query}", &base[..end]),
-        None => format!("{}/{name}", &base[..end]),
-    }
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("dbname="))
+        .collect();
+    let mark = if kept.is_empty() { "" } else { "?" };
+    format!("{}/{name}{mark}{}", &base[..end], kept.join("&"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+#[cfg(unix)]
+use std::process::ExitStatus;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -74,6 +76,7 @@ impl Service {
         assert!(status.unwrap().success());
     }
 
+    #[cfg(unix)]
     pub(crate) fn exit_status(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
