@@ -412,7 +412,8 @@ pub fn render_value(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
     if value.chars().all(plain) {
         value.to_owned()
-    } else if !value.contains(['\'', '\n', '\r']) {
+    } else if !value.contains(['\'', '\\', '\n', '\r']) {
+        // dotenvy stumbles over a backslash before the closing quote.
         format!("'{value}'")
     } else {
         let mut text = String::from("\"");
@@ -596,6 +597,11 @@ mod tests {
         ] {
             assert_eq!(values(text)["A"], value, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_backslash_at_the_end_is_no_escape_of_the_quote() {
+        assert_eq!(render_value("a b\\"), r#""a b\\""#);
     }
 
     #[test]

@@ -77,7 +77,15 @@ pub fn hint_of(error: &anyhow::Error) -> Option<&str> {
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .map(|candidate| {
+            // One slip of the finger (two letters swapped counts as one) is near in short words, too.
+            let slip = if strsim::osa_distance(word, candidate) == 1 {
+                0.3
+            } else {
+                0.0
+            };
+            (strsim::jaro_winkler(word, candidate) + slip, candidate)
+        })
         .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -102,6 +110,7 @@ mod tests {
     #[test]
     fn suggests_only_what_is_near() {
         assert_eq!(nearest("prot", ["port", "kind"]), Some("port"));
+        assert_eq!(nearest("wbe", ["web", "worker"]), Some("web"));
         assert_eq!(nearest("zzz", ["port", "kind"]), None);
     }
 }

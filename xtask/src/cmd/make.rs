@@ -61,7 +61,7 @@ impl Make {
             let since = Instant::now();
             let mut command = Command::new(cx.cargo());
             command
-                .args(["make", "--loglevel", "error", task])
+                .args(["make", "--disable-check-for-updates", task])
                 .current_dir(&cx.cwd);
             if index + 1 == self.tasks.len() {
                 command.args(&self.args);

@@ -215,7 +215,7 @@ fn start(cx: &Cx, index: usize, task: &str, sender: &mpsc::Sender<Event>) -> any
     let (mut reader, writer) = io::pipe().context("failed to make a pipe")?;
     let mut command = Command::new(cx.cargo());
     command
-        .args(["make", "--loglevel", "error", task])
+        .args(["make", "--disable-check-for-updates", task])
         .current_dir(&cx.cwd)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().context("failed to make a pipe")?)
@@ -418,7 +418,7 @@ mod tests {
 
               format-rust    0.50s  passed
               lint-rust        12s  FAILED
-                                     again: cargo make lint-rust
+                                    again: cargo make lint-rust
               lint-ruby      0.00s  skipped, as another task failed
               1 passed, 2 failed in 12s (one after the other: 13s)"#]]
         .assert_eq(&summary(

@@ -3,28 +3,26 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use nix::sys::signal::{self, SigSet, Signal};
+use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::Holder;
 
-/// Turns SIGINT, SIGTERM and SIGHUP into [`super::interrupted`]. Call before any thread starts:
-/// the signals are blocked in every thread and taken by one that waits for them. `std` resets the
-/// mask in children, so they still get theirs.
+/// Turns SIGINT, SIGTERM and SIGHUP into [`super::interrupted`]. Handlers, not a blocked mask:
+/// children would inherit the mask, and be deaf to SIGTERM.
 pub fn install_interrupt_handler() {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    if signals.thread_block().is_err() {
-        return; // The default action then ends us, as it would without a handler.
-    }
+    // Without a handler the default action ends us: nothing else to do about a failure.
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+        return;
+    };
     let _ = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            while let Ok(signal) = signals.wait() {
-                super::note_interrupt(signal as i32);
+            for signal in signals.forever() {
+                super::note_interrupt(signal);
             }
         });
 }

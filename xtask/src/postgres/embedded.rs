@@ -226,10 +226,9 @@ impl Cluster {
             }
             user::create_private(&self.home)
                 .with_context(|| format!("failed to create `{}`", self.home.display()))?;
-            self.user.give(&self.home)?;
         }
         if self.user.owns(&self.home) {
-            return Ok(());
+            return self.user.give(&self.home);
         }
         Err(Fault::new(format!(
             "`{}` belongs to somebody else",

@@ -2,6 +2,12 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // In tests a panic is the failure report.
 
+mod check_services;
+mod clean;
 mod cli;
+mod environment;
+mod parallel;
+mod postgres;
+mod services;
 mod support;
 mod tidy;

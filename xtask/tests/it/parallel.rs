@@ -44,7 +44,10 @@ fn each_tasks_output_stays_together() {
     let fixture = fixture();
     let fish = fixture.run(&["completions", "fish"]).stdout();
     let elvish = fixture.run(&["completions", "elvish"]).stdout();
-    let run = fixture.run(&["parallel", "fish", "elvish"]).code(0).says("2 passed, 0 failed");
+    let run = fixture
+        .run(&["parallel", "fish", "elvish"])
+        .code(0)
+        .says("2 passed, 0 failed");
     assert!(run.stdout().contains(&fish), "{run}");
     assert!(run.stdout().contains(&elvish), "{run}");
 }
@@ -52,7 +55,9 @@ fn each_tasks_output_stays_together() {
 #[test]
 fn a_failure_comes_last_and_the_others_are_waited_for() {
     let run = fixture().run(&["parallel", "broken", "fish"]).code(1);
-    let run = run.says("1 passed, 1 failed").says("again: cargo make broken");
+    let run = run
+        .says("1 passed, 1 failed")
+        .says("again: cargo make broken");
     let (fish, broken) = (run.stdout().find("── fish"), run.stdout().find("── broken"));
     assert!(fish.is_some() && fish < broken, "{run}");
 }
@@ -72,9 +77,16 @@ fn after_a_failure_nothing_new_starts_unless_told_to_keep_going() {
 
 #[test]
 fn json_has_one_object_a_task() {
-    let run = fixture().run(&["--format", "json", "parallel", "fish", "broken"]).code(1);
-    let outcomes: Vec<String> =
-        run.json().as_array().unwrap().iter().map(|it| it["outcome"].to_string()).collect();
+    let run = fixture()
+        .run(&["--format", "json", "parallel", "fish", "broken"])
+        .code(1);
+    let outcomes: Vec<String> = run
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["outcome"].to_string())
+        .collect();
     assert_eq!(outcomes, ["\"passed\"", "\"failed\""]);
 }
 

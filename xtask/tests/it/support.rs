@@ -8,13 +8,13 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A workspace in a temporary directory that ends with the value.
-pub struct Fixture {
+pub(crate) struct Fixture {
     dir: TempDir,
 }
 
 impl Fixture {
     /// A virtual workspace with this `.config/xtask.toml`.
-    pub fn new(config: &str) -> Fixture {
+    pub(crate) fn new(config: &str) -> Fixture {
         let fixture = Fixture {
             dir: tempfile::tempdir().expect("a temporary directory"),
         };
@@ -27,7 +27,7 @@ impl Fixture {
     }
 
     /// Writes a file (`/` separates directories on every platform).
-    pub fn file(&self, path: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, path: &str, content: &str) -> PathBuf {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
         fs::write(&path, content).expect("a file");
@@ -35,19 +35,19 @@ impl Fixture {
     }
 
     /// A path inside.
-    pub fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         path.split('/')
             .fold(self.root().to_path_buf(), |dir, part| dir.join(part))
     }
 
     /// The root, as the tool will see it.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }
 
     /// The binary under test, in this workspace, with an environment that holds no accident of the
     /// machine's: PATH and what processes need to start at all.
-    pub fn xtask(&self, args: &[&str]) -> Command {
+    pub(crate) fn xtask(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
             .args(args)
@@ -72,12 +72,12 @@ impl Fixture {
     }
 
     /// Runs the binary with these arguments.
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(&mut self.xtask(args))
     }
 
     /// A git repository with everything committed.
-    pub fn git(&self) {
+    pub(crate) fn git(&self) {
         for args in [
             &["init", "--quiet"][..],
             &["add", "--all"],
@@ -102,14 +102,14 @@ impl Fixture {
 }
 
 /// What a run left.
-pub struct Run {
+pub(crate) struct Run {
     what: String,
     output: Output,
 }
 
 impl Run {
     /// Runs any command to its end.
-    pub fn of(command: &mut Command) -> Run {
+    pub(crate) fn of(command: &mut Command) -> Run {
         let output = command.output().expect("the command starts");
         Run {
             what: format!("{command:?}"),
@@ -117,24 +117,24 @@ impl Run {
         }
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).replace("\r\n", "\n")
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).replace("\r\n", "\n")
     }
 
     /// The exit code must be this one.
     #[track_caller]
-    pub fn code(self, expected: i32) -> Run {
+    pub(crate) fn code(self, expected: i32) -> Run {
         assert_eq!(self.output.status.code(), Some(expected), "{self}");
         self
     }
 
     /// stderr must have this part.
     #[track_caller]
-    pub fn says(self, part: &str) -> Run {
+    pub(crate) fn says(self, part: &str) -> Run {
         assert!(
             self.stderr().contains(part),
             "stderr lacks {part:?}\n{self}"
@@ -144,7 +144,7 @@ impl Run {
 
     /// stdout must have this part.
     #[track_caller]
-    pub fn prints(self, part: &str) -> Run {
+    pub(crate) fn prints(self, part: &str) -> Run {
         assert!(
             self.stdout().contains(part),
             "stdout lacks {part:?}\n{self}"
@@ -154,7 +154,7 @@ impl Run {
 
     /// Neither stream may have this part.
     #[track_caller]
-    pub fn never_shows(self, part: &str) -> Run {
+    pub(crate) fn never_shows(self, part: &str) -> Run {
         assert!(
             !self.stdout().contains(part) && !self.stderr().contains(part),
             "{part:?} was shown\n{self}"
@@ -164,7 +164,7 @@ impl Run {
 
     /// stdout as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout()).unwrap_or_else(|error| panic!("{error}\n{self}"))
     }
 }
@@ -180,4 +180,35 @@ impl std::fmt::Display for Run {
             self.stderr()
         )
     }
+}
+
+/// The server of `examples/fixture-server.rs`.
+pub(crate) fn server() -> String {
+    let xtask = Path::new(env!("CARGO_BIN_EXE_xtask"));
+    let name = format!("fixture-server{}", std::env::consts::EXE_SUFFIX);
+    let path = xtask.with_file_name("examples").join(name);
+    assert!(path.is_file(), "`{}` is not built", path.display());
+    path.display().to_string().replace('\\', "/")
+}
+
+/// A port that nobody has now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// The living processes with this mark in their command line or environment (Linux).
+#[cfg(target_os = "linux")]
+pub(crate) fn living(mark: &str) -> Vec<u32> {
+    let own = std::process::id();
+    let has = |pid: u32, file: &str| {
+        fs::read(format!("/proc/{pid}/{file}"))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(mark))
+    };
+    fs::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != own && (has(*pid, "cmdline") || has(*pid, "environ")))
+        .collect()
 }
