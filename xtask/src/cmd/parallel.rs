@@ -414,18 +414,16 @@ mod tests {
             report("lint-rust", Outcome::Failed, 12.3),
             report("lint-ruby", Outcome::Skipped, 0.0),
         ];
+        let text = summary(&Term::plain(), &reports, Duration::from_secs_f64(12.4));
+        // `expect!` takes the common indent away: the first line keeps it from all.
         expect![[r#"
-
+            summary:
               format-rust    0.50s  passed
               lint-rust        12s  FAILED
                                     again: cargo make lint-rust
               lint-ruby      0.00s  skipped, as another task failed
               1 passed, 2 failed in 12s (one after the other: 13s)"#]]
-        .assert_eq(&summary(
-            &Term::plain(),
-            &reports,
-            Duration::from_secs_f64(12.4),
-        ));
+        .assert_eq(&format!("summary:{text}"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ const HOSTILE: &[(&str, &str)] = &[
     ("QUOTES", "it's \"quoted\" ''"),
     ("DOLLARS", "$HOME ${HOME} $(id) \\$x"),
     ("TICKS", "`id` \\`"),
-    ("LINES", "one\ntwo\n\nthree"),
+    ("BREAKS", "one\ntwo\n\nthree"),
     ("EQUALS", "a=b==c"),
     ("TABS", "a\tb\\t\\n\\"),
     ("UNICODE", "Grüße \u{1f980} \u{2019}"),
