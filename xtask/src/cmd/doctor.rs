@@ -4,6 +4,7 @@ use std::thread;
 
 use crate::config;
 use crate::cx::Cx;
+use crate::error::Fault;
 use crate::exit::Exit;
 use crate::term::Style;
 use crate::tools::{self, Found, Health};
@@ -15,6 +16,7 @@ use crate::tools::{self, Found, Health};
 /// Examples:
 ///   cargo xtask doctor
 ///   cargo xtask doctor cargo-nextest
+///   cargo xtask doctor --require ruby bundle
 ///   cargo xtask --format json doctor
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -22,6 +24,9 @@ pub struct Doctor {
     /// Tools (default: all)
     #[arg(value_name = "TOOL")]
     names: Vec<String>,
+    /// Say nothing of the named tools while they are fine: what a task calls before its work
+    #[arg(long, requires = "names")]
+    require: bool,
 }
 
 impl Doctor {
@@ -45,6 +50,9 @@ impl Doctor {
                 .filter_map(|it| it.join().ok())
                 .collect()
         });
+        if self.require {
+            return required(&found);
+        }
         if cx.term.json() {
             cx.term.json_data(&found)?;
         } else {
@@ -71,24 +79,46 @@ impl Doctor {
     }
 }
 
+/// Nothing, or an error that names each tool that is not fine and the command that mends it.
+fn required(found: &[Found]) -> anyhow::Result<Exit> {
+    let bad: Vec<&Found> = found.iter().filter(|it| it.health != Health::Ok).collect();
+    if bad.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let what: Vec<String> = bad
+        .iter()
+        .map(|tool| format!("`{}` {}", tool.name, state(tool)))
+        .collect();
+    let fault = Fault::new(format!("needed here: {}", what.join(", ")));
+    let commands: Vec<&str> = bad.iter().filter_map(|it| it.install.as_deref()).collect();
+    Err(match commands.as_slice() {
+        [] => fault,
+        commands => fault.hint(format!("install it: `{}`", commands.join("`, `"))),
+    }
+    .into())
+}
+
+/// A tool's version, or what is wrong with it.
+fn state(tool: &Found) -> String {
+    let version = tool.version.as_deref().unwrap_or("");
+    match tool.health {
+        Health::Ok => format!("{version:10}"),
+        Health::Old => {
+            let needed = tool.required.as_deref().unwrap_or("a newer one");
+            format!("{version}, needs {needed}")
+        }
+        Health::Missing => "missing".to_owned(),
+        Health::Broken => "does not run".to_owned(),
+    }
+}
+
 fn show(cx: &Cx, tool: &Found) -> anyhow::Result<()> {
     let (mark, style) = match (tool.health, tool.optional) {
         (Health::Ok, _) => ("✓", Style::Green),
         (_, true) => ("!", Style::Yellow),
         (_, false) => ("✗", Style::Red),
     };
-    let version = tool.version.as_deref().unwrap_or("");
-    let state = match tool.health {
-        Health::Ok => format!("{version:10}"),
-        Health::Old => {
-            format!(
-                "{version}, needs {}",
-                tool.required.as_deref().unwrap_or("a newer one")
-            )
-        }
-        Health::Missing => "missing".to_owned(),
-        Health::Broken => "does not run".to_owned(),
-    };
+    let state = state(tool);
     let optional = if tool.optional { " (optional)" } else { "" };
     let purpose = tool.purpose.as_deref().unwrap_or("");
     cx.term.line(&format!(

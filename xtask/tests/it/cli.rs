@@ -75,3 +75,17 @@ fn the_directory_flag_must_name_a_directory() {
         .code(2)
         .says("`nowhere`");
 }
+
+#[test]
+fn a_required_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
+    let fixture = Fixture::new(
+        "[tools.no-such-tool]\ninstall.any = \"get no-such-tool\"\n[tools.git]\nmin_version = \"2\"\n",
+    );
+    let fine = fixture.run(&["doctor", "--require", "git"]).code(0);
+    assert_eq!(fine.stdout() + &fine.stderr(), "");
+    fixture
+        .run(&["doctor", "--require", "no-such-tool", "git"])
+        .code(1)
+        .says("`no-such-tool` missing")
+        .says("get no-such-tool");
+}
