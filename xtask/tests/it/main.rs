@@ -6,6 +6,8 @@ mod check_services;
 mod clean;
 mod cli;
 mod environment;
+mod make;
+mod makefiles;
 mod parallel;
 mod postgres;
 mod services;

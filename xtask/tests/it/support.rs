@@ -184,8 +184,13 @@ impl std::fmt::Display for Run {
 
 /// The server of `examples/fixture-server.rs`.
 pub(crate) fn server() -> String {
+    example("fixture-server")
+}
+
+/// A program of `examples/`.
+pub(crate) fn example(name: &str) -> String {
     let xtask = Path::new(env!("CARGO_BIN_EXE_xtask"));
-    let name = format!("fixture-server{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path = xtask.with_file_name("examples").join(name);
     assert!(path.is_file(), "`{}` is not built", path.display());
     path.display().to_string().replace('\\', "/")
