@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::error::{self, Fault};
 use crate::fsx;
+use crate::glob;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -206,8 +207,11 @@ pub struct Tool {
     pub purpose: Option<String>,
     /// Whether the workspace can do without it.
     pub optional: bool,
-    /// The language that it belongs to.
+    /// The language that it belongs to. Where such a tool is missing, `parallel` skips the tasks that
+    /// need it, loudly; with `CI=true` they fail.
     pub language: Option<String>,
+    /// Directories that are searched before PATH, relative to the root.
+    pub search: Vec<PathBuf>,
     /// The command that installs it, by package manager: `apt`, `dnf`, `brew`, `winget`, `any`.
     pub install: BTreeMap<String, String>,
 }
@@ -221,6 +225,8 @@ pub struct Make {
     pub tools: Vec<String>,
     /// Tools that tasks need, by task name; one `*` matches any run of characters.
     pub needs: BTreeMap<String, Vec<String>>,
+    /// Tools that tasks can do without, by task name: `--yes` installs them.
+    pub wants: BTreeMap<String, Vec<String>>,
 }
 
 impl Config {
@@ -297,6 +303,7 @@ impl Config {
             .tools
             .iter()
             .chain(self.make.needs.values().flatten())
+            .chain(self.make.wants.values().flatten())
         {
             if !self.tools.contains_key(tool) {
                 return Err(unknown_name(
@@ -307,6 +314,16 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The tools that a task needs, by the patterns of `[make.needs]`: name and facts.
+    pub fn tools_of<'a>(&'a self, task: &'a str) -> impl Iterator<Item = (&'a str, &'a Tool)> {
+        self.make
+            .needs
+            .iter()
+            .filter(move |(pattern, _)| glob::matches(pattern, task))
+            .flat_map(|(_, tools)| tools)
+            .filter_map(|name| Some((name.as_str(), self.tools.get(name)?)))
     }
 
     /// The service of this name.

@@ -148,14 +148,25 @@ pub fn chosen(cx: &Cx, names: &[String]) -> anyhow::Result<Vec<String>> {
     if !names.is_empty() {
         return Ok(names.to_vec());
     }
-    let can_start =
-        |service: &Service| service.kind == ServiceKind::Postgres || !service.command.is_empty();
-    Ok(config
+    Ok(startable(config, |service| service.autostart))
+}
+
+/// Every service that we can start, those without `autostart` too: what `--all` means.
+///
+/// # Errors
+/// When the configuration cannot be read (exit 2).
+pub fn all(cx: &Cx) -> anyhow::Result<Vec<String>> {
+    Ok(startable(cx.config()?, |_| true))
+}
+
+fn startable(config: &Config, wanted: impl Fn(&Service) -> bool) -> Vec<String> {
+    config
         .services
         .iter()
-        .filter(|(_, service)| service.autostart && can_start(service))
+        .filter(|(_, it)| it.kind == ServiceKind::Postgres || !it.command.is_empty())
+        .filter(|(_, it)| wanted(it))
         .map(|(name, _)| name.clone())
-        .collect())
+        .collect()
 }
 
 /// The port of a service: its variable's value, else the configured one.

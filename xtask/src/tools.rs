@@ -1,6 +1,7 @@
 //! The tools that the workspace needs: found, measured, and how to install each here.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,12 +49,16 @@ pub struct Found {
     pub install: Option<String>,
 }
 
-/// Looks for one tool, and asks it for its version where one is required.
+/// Looks for one tool: in its own directories (below `root`), then on the search path. Asks it for
+/// its version.
 #[must_use]
-pub fn look(name: &str, tool: &Tool, search_path: Option<&std::ffi::OsStr>) -> Found {
+pub fn look(root: &Path, name: &str, tool: &Tool, search_path: Option<&OsStr>) -> Found {
     let program = tool.program.as_deref().unwrap_or(name);
-    let here = std::env::current_dir().unwrap_or_default();
-    let path = which::which_in(program, search_path, here).ok();
+    let own = std::env::join_paths(tool.search.iter().map(|directory| root.join(directory)));
+    let path = own
+        .ok()
+        .and_then(|own| which::which_in(program, Some(own), root).ok())
+        .or_else(|| which::which_in(program, search_path, root).ok());
     let (health, version) = match &path {
         None => (Health::Missing, None),
         Some(path) => {
@@ -92,7 +97,7 @@ fn judge(version: Option<Vec<u64>>, wanted: Option<&str>) -> (Health, Option<Str
 }
 
 /// What a program says of its version, within a time.
-fn ask(program: &std::path::Path, args: &[&str]) -> Option<String> {
+fn ask(program: &Path, args: &[&str]) -> Option<String> {
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())

@@ -39,11 +39,12 @@ impl Doctor {
             }
         }
         let path = std::env::var_os("PATH");
+        let root = &cx.root;
         let found: Vec<Found> = thread::scope(|scope| {
             let running: Vec<_> = known
                 .iter()
                 .filter(|(name, _)| self.names.is_empty() || self.names.contains(name))
-                .map(|(name, tool)| scope.spawn(|| tools::look(name, tool, path.as_deref())))
+                .map(|(name, tool)| scope.spawn(|| tools::look(root, name, tool, path.as_deref())))
                 .collect();
             running
                 .into_iter()

@@ -1,5 +1,6 @@
 //! `cargo xtask make`
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -45,11 +46,16 @@ impl Make {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         let config = cx.config()?;
         let path = search_path(cx);
-        for name in needed(&config.make, &self.tasks) {
+        let wanted = if self.yes {
+            matching(&config.make.wants, &self.tasks)
+        } else {
+            Vec::new()
+        };
+        for name in needed(&config.make, &self.tasks).into_iter().chain(wanted) {
             let Some(tool) = config.tools.get(name) else {
                 continue;
             };
-            let found = tools::look(name, tool, path.as_deref());
+            let found = tools::look(&cx.root, name, tool, path.as_deref());
             if found.health != Health::Ok {
                 cx.term
                     .status("Needs", &format!("{name}: {}", words(&found)));
@@ -96,18 +102,24 @@ impl Make {
 
 /// The tools that tasks need, each once.
 fn needed<'a>(config: &'a MakeConfig, tasks: &[String]) -> Vec<&'a str> {
-    let of_tasks = config
-        .needs
-        .iter()
-        .filter(|(pattern, _)| tasks.iter().any(|task| glob::matches(pattern, task)))
-        .flat_map(|(_, tools)| tools);
     let mut names: Vec<&str> = Vec::new();
-    for name in config.tools.iter().chain(of_tasks) {
-        if !names.contains(&name.as_str()) {
+    let of_tasks = matching(&config.needs, tasks);
+    for name in config.tools.iter().map(String::as_str).chain(of_tasks) {
+        if !names.contains(&name) {
             names.push(name);
         }
     }
     names
+}
+
+/// The tools of all patterns that one of the tasks matches.
+fn matching<'a>(rules: &'a BTreeMap<String, Vec<String>>, tasks: &[String]) -> Vec<&'a str> {
+    rules
+        .iter()
+        .filter(|(pattern, _)| tasks.iter().any(|task| glob::matches(pattern, task)))
+        .flat_map(|(_, tools)| tools)
+        .map(String::as_str)
+        .collect()
 }
 
 fn words(found: &tools::Found) -> String {
@@ -153,7 +165,7 @@ fn install(
     };
     let _lock = install_lock(cx)?;
     // Another run may have installed it while we waited.
-    if tools::look(name, tool, path).health == Health::Ok {
+    if tools::look(&cx.root, name, tool, path).health == Health::Ok {
         return Ok(());
     }
     let version = tool.version.as_deref().unwrap_or("*");
@@ -313,6 +325,7 @@ mod tests {
                 ("docs".to_owned(), vec!["mdbook".to_owned()]),
             ]
             .into(),
+            ..MakeConfig::default()
         };
         assert_eq!(
             needed(&config, &["test-e2e".to_owned()]),

@@ -20,15 +20,18 @@ use crate::exit::Exit;
 use crate::platform;
 use crate::proc;
 use crate::term::{Style, Term};
+use crate::tools;
 
 /// Run cargo-make tasks side by side, output grouped by task
 ///
 /// Every task that was started is waited for; exit code 1 if one failed. Only read-only tasks
-/// should run side by side.
+/// should run side by side. A task whose language is not installed here (`[make.needs]` names its
+/// tools) is skipped and said to be; with CI=true it fails.
 ///
 /// Examples:
 ///   cargo xtask parallel format-rust lint-rust
 ///   cargo xtask parallel --keep-going --jobs 4 format lint test
+///   cargo xtask parallel --jobs 1 test-rust test-python    # one after the other, output as it comes
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Parallel {
@@ -51,6 +54,8 @@ enum Outcome {
     Failed,
     /// Never started, because another had failed.
     Skipped,
+    /// Never started, because its language is not installed here.
+    Unavailable,
     /// Ended by Ctrl-C.
     Interrupted,
 }
@@ -61,6 +66,9 @@ struct Report {
     task: String,
     outcome: Outcome,
     seconds: f64,
+    /// What is missing, and how it is installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<String>,
     #[serde(skip)]
     output: Vec<u8>,
 }
@@ -92,6 +100,44 @@ impl Parallel {
     }
 }
 
+impl Report {
+    /// A task that did not run (yet).
+    fn new(task: &str, outcome: Outcome) -> Report {
+        Report {
+            task: task.to_owned(),
+            outcome,
+            seconds: 0.0,
+            missing: None,
+            output: Vec::new(),
+        }
+    }
+}
+
+/// What a task's language lacks here, and how to get it; `None` where all is there. Tools that belong
+/// to no language are the task's own business: it fails without them.
+fn missing_tools(cx: &Cx, task: &str) -> anyhow::Result<Option<String>> {
+    let path = std::env::var_os("PATH");
+    let missing: Vec<String> = cx
+        .config()?
+        .tools_of(task)
+        .filter(|(_, tool)| tool.language.is_some())
+        .map(|(name, tool)| tools::look(&cx.root, name, tool, path.as_deref()))
+        .filter(|found| found.health != tools::Health::Ok)
+        .map(|found| {
+            let install = found
+                .install
+                .map_or_else(String::new, |it| format!("; install it: `{it}`"));
+            let what = match found.health {
+                tools::Health::Old => "is too old",
+                tools::Health::Broken => "does not run",
+                tools::Health::Missing | tools::Health::Ok => "is missing",
+            };
+            format!("`{}` {what}{install}", found.name)
+        })
+        .collect();
+    Ok((!missing.is_empty()).then(|| missing.join(", ")))
+}
+
 /// 130 after Ctrl-C, 1 if a task failed or never ran, else 0.
 fn exit_of(reports: &[Report]) -> Exit {
     if reports
@@ -101,7 +147,11 @@ fn exit_of(reports: &[Report]) -> Exit {
         Exit::Interrupted
     } else if reports
         .iter()
-        .all(|report| report.outcome == Outcome::Passed)
+        .all(|report| matches!(report.outcome, Outcome::Passed | Outcome::Unavailable))
+        // Nothing failed where nothing ran; nothing passed, either.
+        && reports
+            .iter()
+            .any(|report| report.outcome == Outcome::Passed)
     {
         Exit::Done
     } else {
@@ -121,6 +171,8 @@ fn run_all(
     let (sender, events) = mpsc::channel();
     let mut live = Live::new(cx, tasks.iter().map(String::len).max().unwrap_or(0));
     let mut failed = false;
+    // One at a time needs no grouping: its lines are shown as they come.
+    let stream = jobs == 1 && !cx.term.json();
     let mut asked_to_stop: Option<Instant> = None;
 
     loop {
@@ -132,7 +184,22 @@ fn run_all(
             let Some(index) = waiting.pop_front() else {
                 break;
             };
-            match start(cx, index, &tasks[index], &sender) {
+            if let Some(missing) = missing_tools(cx, &tasks[index])? {
+                let outcome = if cx.ci() {
+                    failed = true;
+                    Outcome::Failed
+                } else {
+                    Outcome::Unavailable
+                };
+                cx.term
+                    .warn(&format!("`{}` cannot run here: {missing}", tasks[index]));
+                done[index] = Some(Report {
+                    missing: Some(missing),
+                    ..Report::new(&tasks[index], outcome)
+                });
+                continue;
+            }
+            match start(cx, index, &tasks[index], stream, &sender) {
                 Ok(child) => running.push(Running {
                     index,
                     child,
@@ -166,13 +233,12 @@ fn run_all(
                 };
                 failed |= outcome == Outcome::Failed;
                 let report = Report {
-                    task: tasks[index].clone(),
-                    outcome,
                     seconds: task.since.elapsed().as_secs_f64(),
                     output,
+                    ..Report::new(&tasks[index], outcome)
                 };
                 live.clear();
-                if outcome == Outcome::Passed {
+                if outcome == Outcome::Passed && !stream {
                     show_group(cx, &report)?;
                 }
                 done[index] = Some(report);
@@ -187,22 +253,23 @@ fn run_all(
         .into_iter()
         .zip(tasks)
         .map(|(report, task)| {
-            report.unwrap_or_else(|| Report {
-                task: task.clone(),
-                outcome: if platform::interrupted() {
-                    Outcome::Interrupted
-                } else {
-                    Outcome::Skipped
-                },
-                seconds: 0.0,
-                output: Vec::new(),
+            report.unwrap_or_else(|| {
+                let interrupted = platform::interrupted();
+                Report::new(
+                    task,
+                    if interrupted {
+                        Outcome::Interrupted
+                    } else {
+                        Outcome::Skipped
+                    },
+                )
             })
         })
         .collect();
     // The failed ones last: that is where the eye is when it is over.
     for report in reports
         .iter()
-        .filter(|report| report.outcome == Outcome::Failed)
+        .filter(|report| report.outcome == Outcome::Failed && report.missing.is_none() && !stream)
     {
         show_group(cx, report)?;
     }
@@ -211,7 +278,17 @@ fn run_all(
 
 /// Starts `cargo make TASK` in a process group of its own, with both streams in one pipe, in the
 /// order in which they were written.
-fn start(cx: &Cx, index: usize, task: &str, sender: &mpsc::Sender<Event>) -> anyhow::Result<Child> {
+/// With `stream`, what it writes is shown at once.
+fn start(
+    cx: &Cx,
+    index: usize,
+    task: &str,
+    stream: bool,
+    sender: &mpsc::Sender<Event>,
+) -> anyhow::Result<Child> {
+    if stream {
+        cx.term.data(&heading(cx, task, Style::Dim))?;
+    }
     let (mut reader, writer) = io::pipe().context("failed to make a pipe")?;
     let mut command = Command::new(cx.cargo());
     command
@@ -240,7 +317,11 @@ fn start(cx: &Cx, index: usize, task: &str, sender: &mpsc::Sender<Event>) -> any
         .name(format!("output of {task}"))
         .spawn(move || {
             let mut output = Vec::new();
-            let _ = reader.read_to_end(&mut output);
+            if stream {
+                let _ = io::copy(&mut reader, &mut io::stdout());
+            } else {
+                let _ = reader.read_to_end(&mut output);
+            }
             let _ = sender.send(Event::Closed(index, output));
         })
         .context("failed to start a thread")?;
@@ -265,10 +346,15 @@ fn stop(running: &mut [Running], asked: &mut Option<Instant>) {
     }
 }
 
+fn heading(cx: &Cx, title: &str, style: Style) -> String {
+    let rule = "─".repeat(60_usize.saturating_sub(title.chars().count()));
+    format!("{}\n", cx.term.paint(style, &format!("── {title} {rule}")))
+}
+
 /// One task's output, whole, under its heading. GitHub folds what passed; what failed stays open.
 fn show_group(cx: &Cx, report: &Report) -> anyhow::Result<()> {
     let failed = report.outcome == Outcome::Failed;
-    let heading = format!("{} ({})", report.task, seconds(report.seconds));
+    let title = format!("{} ({})", report.task, seconds(report.seconds));
     let mut text = Vec::new();
     let fold = cx
         .env
@@ -276,12 +362,10 @@ fn show_group(cx: &Cx, report: &Report) -> anyhow::Result<()> {
         .is_some_and(|value| value == "true")
         && !failed;
     if fold {
-        text.extend_from_slice(format!("::group::{heading}\n").as_bytes());
+        text.extend_from_slice(format!("::group::{title}\n").as_bytes());
     } else {
         let style = if failed { Style::Red } else { Style::Green };
-        let rule = "─".repeat(60_usize.saturating_sub(heading.chars().count()));
-        let line = format!("── {heading} {rule}");
-        text.extend_from_slice(format!("{}\n", cx.term.paint(style, &line)).as_bytes());
+        text.extend_from_slice(heading(cx, &title, style).as_bytes());
     }
     text.extend_from_slice(&report.output);
     if !report.output.is_empty() && !report.output.ends_with(b"\n") {
@@ -310,6 +394,7 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
             Outcome::Passed => (Style::Green, "passed"),
             Outcome::Failed => (Style::Red, "FAILED"),
             Outcome::Skipped => (Style::Yellow, "skipped, as another task failed"),
+            Outcome::Unavailable => (Style::Yellow, "SKIPPED"),
             Outcome::Interrupted => (Style::Yellow, "interrupted"),
         };
         let time = seconds(report.seconds);
@@ -318,7 +403,9 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
             report.task,
             term.paint(style, word)
         ));
-        if report.outcome == Outcome::Failed {
+        if let Some(missing) = &report.missing {
+            text.push_str(&format!("  {:width$}           {missing}\n", ""));
+        } else if report.outcome == Outcome::Failed {
             text.push_str(&format!(
                 "  {:width$}           again: cargo make {}\n",
                 "", report.task
@@ -331,10 +418,17 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
             .filter(|report| report.outcome == outcome)
             .count()
     };
+    let skipped = count(Outcome::Unavailable);
+    let passed = count(Outcome::Passed);
+    let mut counts = format!(
+        "{passed} passed, {} failed",
+        reports.len() - passed - skipped
+    );
+    if skipped > 0 {
+        counts.push_str(&format!(", {skipped} SKIPPED"));
+    }
     text.push_str(&format!(
-        "  {} passed, {} failed in {} (one after the other: {})",
-        count(Outcome::Passed),
-        reports.len() - count(Outcome::Passed),
+        "  {counts} in {} (one after the other: {})",
         seconds(elapsed.as_secs_f64()),
         seconds(reports.iter().map(|report| report.seconds).sum()),
     ));
@@ -400,10 +494,8 @@ mod tests {
 
     fn report(task: &str, outcome: Outcome, seconds: f64) -> Report {
         Report {
-            task: task.to_owned(),
-            outcome,
             seconds,
-            output: Vec::new(),
+            ..Report::new(task, outcome)
         }
     }
 
@@ -412,7 +504,11 @@ mod tests {
         let reports = [
             report("format-rust", Outcome::Passed, 0.5),
             report("lint-rust", Outcome::Failed, 12.3),
-            report("lint-ruby", Outcome::Skipped, 0.0),
+            report("lint-go", Outcome::Skipped, 0.0),
+            Report {
+                missing: Some("`ruby` is missing".to_owned()),
+                ..report("lint-ruby", Outcome::Unavailable, 0.0)
+            },
         ];
         let text = summary(&Term::plain(), &reports, Duration::from_secs_f64(12.4));
         // `expect!` takes the common indent away: the first line keeps it from all.
@@ -421,8 +517,10 @@ mod tests {
               format-rust    0.50s  passed
               lint-rust        12s  FAILED
                                     again: cargo make lint-rust
-              lint-ruby      0.00s  skipped, as another task failed
-              1 passed, 2 failed in 12s (one after the other: 13s)"#]]
+              lint-go        0.00s  skipped, as another task failed
+              lint-ruby      0.00s  SKIPPED
+                                    `ruby` is missing
+              1 passed, 2 failed, 1 SKIPPED in 12s (one after the other: 13s)"#]]
         .assert_eq(&format!("summary:{text}"));
     }
 
@@ -430,6 +528,13 @@ mod tests {
     fn a_task_that_never_ran_is_no_success() {
         assert_eq!(exit_of(&[report("a", Outcome::Passed, 0.0)]), Exit::Done);
         assert_eq!(exit_of(&[report("a", Outcome::Skipped, 0.0)]), Exit::Failed);
+        let unavailable = report("a", Outcome::Unavailable, 0.0);
+        assert_eq!(exit_of(&[unavailable]), Exit::Failed);
+        let some = [
+            report("a", Outcome::Unavailable, 0.0),
+            report("b", Outcome::Passed, 0.0),
+        ];
+        assert_eq!(exit_of(&some), Exit::Done);
         let mixed = [
             report("a", Outcome::Failed, 0.0),
             report("b", Outcome::Interrupted, 0.0),

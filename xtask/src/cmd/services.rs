@@ -20,6 +20,7 @@ use crate::term::Style;
 ///
 /// Examples:
 ///   cargo xtask services start
+///   cargo xtask services start --all
 ///   cargo xtask services status
 ///   cargo xtask services logs orchestration --follow
 ///   cargo xtask services restart worker-rust
@@ -35,8 +36,11 @@ pub struct Services {
 enum Action {
     /// Start services and what they depend on, and wait until they are healthy
     Start {
-        /// Services (default: all)
+        /// Services (default: those with `autostart`)
         names: Vec<String>,
+        /// Every service, those without `autostart` too
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
         /// Build and run them for release
         #[arg(long)]
         release: bool,
@@ -76,7 +80,12 @@ enum Action {
 impl Services {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         match self.action {
-            Action::Start { names, release } => {
+            Action::Start {
+                names,
+                all,
+                release,
+            } => {
+                let names = if all { services::all(cx)? } else { names };
                 services::start(cx, &names, profile(release))?;
                 Ok(Exit::Done)
             }

@@ -19,9 +19,12 @@ use crate::services;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct WithServices {
-    /// Services (default: all)
+    /// Services (default: those with `autostart`)
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Every service, those without `autostart` too
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
     /// Build and run them for release
     #[arg(long)]
     release: bool,
@@ -34,7 +37,12 @@ impl WithServices {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         // A command that is not there is no reason to start anything.
         let mut command = exec::user_command(cx, &self.command)?;
-        let started = services::start(cx, &self.names, profile(self.release))?;
+        let names = if self.all {
+            services::all(cx)?
+        } else {
+            self.names
+        };
+        let started = services::start(cx, &names, profile(self.release))?;
         // Resolved after the start: the database's URL may be new.
         let outcome = Environment::resolve(cx, &Choice::default()).and_then(|environment| {
             environment.apply(&mut command);

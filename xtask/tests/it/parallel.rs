@@ -106,3 +106,44 @@ fn an_interrupt_ends_every_task_and_all_below_it() {
     assert!(asked.elapsed() < Duration::from_secs(5));
     Run::of(std::process::Command::new("pgrep").args(["-f", "^sleep 471$"])).code(1);
 }
+
+/// All tools missing must never read as "0 failed".
+#[test]
+fn a_language_that_is_not_here_is_skipped_loudly_and_fails_in_ci() {
+    let fixture = fixture();
+    fixture.file(
+        ".config/xtask.toml",
+        r#"
+[tools.rubyx]
+language = "ruby"
+install.any = "get rubyx"
+[make.needs]
+"fish" = ["rubyx"]
+"#,
+    );
+    let args = ["parallel", "--jobs", "1", "--keep-going", "fish", "elvish"];
+    let run = fixture
+        .run(&args)
+        .code(0)
+        .says("`fish` cannot run here: `rubyx` is missing; install it: `get rubyx`")
+        .says("1 passed, 0 failed, 1 SKIPPED");
+    assert!(run.stdout().contains("── elvish"), "{run}");
+    Run::of(fixture.xtask(&args).env("CI", "true"))
+        .code(1)
+        .says("1 passed, 1 failed");
+    fixture.run(&["parallel", "fish"]).code(1);
+
+    // The workspace's own directory of tools counts, too.
+    let name = format!("rubyx{}", std::env::consts::EXE_SUFFIX);
+    std::fs::create_dir_all(fixture.path("tools/bin")).unwrap();
+    std::fs::copy(
+        env!("CARGO_BIN_EXE_xtask"),
+        fixture.path("tools/bin").join(name),
+    )
+    .unwrap();
+    let config = fixture.path(".config/xtask.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let search = "[tools.rubyx]\nsearch = [\"tools/bin\"]";
+    std::fs::write(&config, text.replace("[tools.rubyx]", search)).unwrap();
+    fixture.run(&args).code(0).says("2 passed, 0 failed");
+}
