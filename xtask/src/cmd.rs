@@ -9,6 +9,7 @@ use crate::cx::Cx;
 use crate::exit::Exit;
 use crate::term::{ColorChoice, Format};
 
+mod build_extension;
 mod check_services;
 mod clean_artifacts;
 mod completions;
@@ -20,6 +21,7 @@ mod make;
 mod parallel;
 mod run_service;
 mod services;
+mod setup;
 mod setup_db;
 mod setup_env;
 mod setup_nextest;
@@ -78,6 +80,8 @@ pub enum Cmd {
     Services(services::Services),
     WithServices(with_services::WithServices),
     RunService(run_service::RunService),
+    Setup(setup::Setup),
+    BuildExtension(build_extension::BuildExtension),
     SetupDb(setup_db::SetupDb),
     Db(db::Db),
     SetupEnv(setup_env::SetupEnv),
@@ -102,6 +106,8 @@ impl Cmd {
             Cmd::Services(it) => it.run(cx),
             Cmd::WithServices(it) => it.run(cx),
             Cmd::RunService(it) => it.run(cx),
+            Cmd::Setup(it) => it.run(cx),
+            Cmd::BuildExtension(it) => it.run(cx),
             Cmd::SetupDb(it) => it.run(cx),
             Cmd::Db(it) => it.run(cx),
             Cmd::SetupEnv(it) => it.run(cx),

@@ -25,6 +25,10 @@ pub struct Config {
     pub database: Option<Database>,
     /// Services by name.
     pub services: BTreeMap<String, Service>,
+    /// Dependencies by what they are for, for `setup`.
+    pub setup: BTreeMap<String, Setup>,
+    /// Native extensions of other languages, for `build-extension`.
+    pub extensions: BTreeMap<String, Extension>,
     /// Build products by language, for `clean-artifacts`.
     pub clean: BTreeMap<String, CleanRule>,
     /// Tools by name, for `doctor` and `make`.
@@ -172,6 +176,55 @@ fn default_stop_timeout() -> u64 {
     10
 }
 
+/// How the dependencies of one part of the workspace are installed: only when something changed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Setup {
+    /// Tools that must be there (`[tools]`); another version of one is a change.
+    pub tools: Vec<String>,
+    /// The directory to work in, relative to the root. All paths below are relative to it.
+    pub directory: PathBuf,
+    /// Files that say what is to be installed: manifests and lock files.
+    pub inputs: Vec<PathBuf>,
+    /// What has to be there afterwards. The first one keeps the note of the last success, if it is a
+    /// directory: whoever removes it removes the note.
+    pub outputs: Vec<PathBuf>,
+    /// Argument lists that install, one after the other.
+    pub commands: Vec<Vec<String>>,
+}
+
+/// A library that cargo builds, and another language loads.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// The cargo package.
+    pub package: String,
+    /// The name of its `cdylib`, without prefix and suffix.
+    pub library: String,
+    /// Who loads it, which decides the suffix.
+    pub kind: ExtensionKind,
+    /// Where it is put, relative to the root, without the suffix.
+    pub destination: PathBuf,
+    /// Cargo features to build it with.
+    #[serde(default)]
+    pub features: Vec<String>,
+}
+
+/// Who loads an extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ExtensionKind {
+    /// Ruby's `require`: `.so`, on macOS `.bundle`.
+    Ruby,
+    /// Node's `require`: `.node`.
+    Node,
+    /// Python's `import`: `.so`, on Windows `.pyd`.
+    Python,
+}
+
 /// Build products of one language.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -298,19 +351,33 @@ impl Config {
                 self.env.profiles.keys(),
             ));
         }
-        for tool in self
+        let of_make = self
             .make
             .tools
             .iter()
             .chain(self.make.needs.values().flatten())
             .chain(self.make.wants.values().flatten())
-        {
+            .map(|tool| ("[make]".to_owned(), tool));
+        let of_setup = self.setup.iter().flat_map(|(part, setup)| {
+            setup
+                .tools
+                .iter()
+                .map(move |tool| (format!("[setup.{part}]"), tool))
+        });
+        for (table, tool) in of_make.chain(of_setup) {
             if !self.tools.contains_key(tool) {
                 return Err(unknown_name(
-                    format!("{name}: [make] names the tool `{tool}`, which [tools] does not have"),
+                    format!("{name}: {table} names the tool `{tool}`, which [tools] does not have"),
                     tool,
                     self.tools.keys(),
                 ));
+            }
+        }
+        for (part, setup) in &self.setup {
+            if setup.commands.iter().any(Vec::is_empty) {
+                return Err(Fault::usage(format!(
+                    "{name}: [setup.{part}] has an empty command"
+                )));
             }
         }
         Ok(())

@@ -2,10 +2,12 @@
 //! last words; secrets masked.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
 use crate::mask;
@@ -28,6 +30,26 @@ pub fn display(command: &Command) -> String {
         })
         .collect();
     mask::mask_urls(&line.join(" ")).into_owned()
+}
+
+/// An argument list as a command in a directory: `cargo` is the one that runs us, any other program is
+/// found as a shell would find it from there (so that `npm` is `npm.cmd` on Windows).
+///
+/// # Errors
+/// An empty list (exit 2), or a program that is not there.
+pub fn command(cx: &Cx, words: &[String], directory: &Path) -> anyhow::Result<Command> {
+    let Some((program, args)) = words.split_first() else {
+        return Err(Fault::usage("no command was given").into());
+    };
+    let path = if program == "cargo" {
+        cx.cargo().into()
+    } else {
+        which::which_in(program, std::env::var_os("PATH"), directory)
+            .map_err(|_| not_found(program))?
+    };
+    let mut command = Command::new(path);
+    command.args(args).current_dir(directory);
+    Ok(command)
 }
 
 /// How a child ended, as our own exit: its code, or 128 + the signal that ended it.
@@ -103,6 +125,25 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
     }
 }
 
+/// Runs a command as a step of our own work: without stdin, and its words go where our talk goes, as
+/// stdout is for results.
+///
+/// # Errors
+/// When it cannot be started, when it fails (its own words are on stderr), and after Ctrl-C.
+pub fn step(command: &mut Command) -> anyhow::Result<()> {
+    command.stdin(Stdio::null()).stdout(std::io::stderr());
+    match run(command)? {
+        Exit::Done => Ok(()),
+        Exit::Interrupted => Err(Fault::interrupted().into()),
+        exit => Err(Fault::new(format!(
+            "`{}` ended with exit code {}",
+            display(command),
+            exit.code()
+        ))
+        .into()),
+    }
+}
+
 /// SIGINT's number, the same on every Unix; Windows' handler uses it too.
 const INTERRUPT: i32 = 2;
 
@@ -143,11 +184,15 @@ pub fn capture_any(command: &mut Command) -> anyhow::Result<Output> {
 fn not_started(command: &Command, error: &std::io::Error) -> Fault {
     let program = command.get_program().to_string_lossy().into_owned();
     if error.kind() == std::io::ErrorKind::NotFound {
-        Fault::new(format!("command not found: `{program}`"))
-            .hint("run `cargo xtask doctor` to see what this workspace needs and how to install it")
+        not_found(&program)
     } else {
         Fault::new(format!("failed to start `{}`: {error}", display(command)))
     }
+}
+
+fn not_found(program: &str) -> Fault {
+    Fault::new(format!("command not found: `{program}`"))
+        .hint("run `cargo xtask doctor` to see what this workspace needs and how to install it")
 }
 
 /// The last `n` non-empty lines of a text.

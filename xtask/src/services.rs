@@ -19,8 +19,8 @@ use crate::config::{Config, Service, ServiceKind};
 use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
 use crate::error::Fault;
-use crate::exit::Exit;
 use crate::fsx;
+use crate::lock;
 use crate::mask;
 use crate::platform;
 use crate::postgres;
@@ -222,23 +222,7 @@ fn forget(cx: &Cx, name: &str) {
 
 /// Held while services are started or stopped: two calls at once take turns.
 fn lock(cx: &Cx) -> anyhow::Result<File> {
-    let path = home(cx).join("lock");
-    fsx::create_dir_all(&home(cx))?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .with_context(|| format!("failed to open `{}`", path.display()))?;
-    if file.try_lock().is_err() {
-        cx.term
-            .status("Waiting", "for another run that starts or stops services");
-        while file.try_lock().is_err() {
-            check_interrupt()?;
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-    Ok(file)
+    lock::take(cx, &home(cx).join("lock"), "starts or stops services")
 }
 
 fn check_interrupt() -> anyhow::Result<()> {
@@ -396,38 +380,13 @@ pub fn build<'a>(
             Profile::Release if !service.build_release.is_empty() => &service.build_release,
             _ => &service.build,
         };
-        let Some((program, args)) = words.split_first() else {
-            continue;
-        };
-        if !done.insert((words, &service.directory)) {
+        if words.is_empty() || !done.insert((words, &service.directory)) {
             continue;
         }
         check_interrupt()?;
-        let program = if program == "cargo" {
-            cx.cargo()
-        } else {
-            program.clone()
-        };
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .current_dir(cx.root.join(&service.directory))
-            .stdin(Stdio::null());
-        // stdout is for results: a build's words go where ours go.
-        command.stdout(std::io::stderr());
+        let mut command = proc::command(cx, words, &cx.root.join(&service.directory))?;
         cx.term.status("Building", &words.join(" "));
-        match proc::run(&mut command)? {
-            Exit::Done => {}
-            Exit::Interrupted => return Err(Fault::interrupted().into()),
-            exit => {
-                return Err(Fault::new(format!(
-                    "`{}` ended with exit code {}",
-                    proc::display(&command),
-                    exit.code()
-                ))
-                .into());
-            }
-        }
+        proc::step(&mut command)?;
     }
     Ok(())
 }

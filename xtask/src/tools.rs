@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::config::Tool;
+use crate::cx::Cx;
+use crate::error::Fault;
 use crate::versions;
 
 /// A tool that says nothing for so long is broken.
@@ -49,16 +51,84 @@ pub struct Found {
     pub install: Option<String>,
 }
 
+impl Found {
+    /// Its version, or what is wrong with it.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let version = self.version.as_deref().unwrap_or("");
+        match self.health {
+            Health::Ok => version.to_owned(),
+            Health::Old => {
+                let needed = self.required.as_deref().unwrap_or("a newer one");
+                format!("{version}, needs {needed}")
+            }
+            Health::Missing => "missing".to_owned(),
+            Health::Broken => "does not run".to_owned(),
+        }
+    }
+}
+
+/// Where a tool's program is: in its own directories (below `root`), else on the search path.
+#[must_use]
+pub fn find(root: &Path, name: &str, tool: &Tool, search_path: Option<&OsStr>) -> Option<PathBuf> {
+    let program = tool.program.as_deref().unwrap_or(name);
+    let own = std::env::join_paths(tool.search.iter().map(|directory| root.join(directory)));
+    own.ok()
+        .and_then(|own| which::which_in(program, Some(own), root).ok())
+        .or_else(|| which::which_in(program, search_path, root).ok())
+}
+
+/// Looks at tools side by side, in the order of their names.
+#[must_use]
+pub fn look_all<'a>(
+    root: &Path,
+    tools: impl Iterator<Item = (&'a String, &'a Tool)>,
+) -> Vec<Found> {
+    let path = std::env::var_os("PATH");
+    let path = path.as_deref();
+    thread::scope(|scope| {
+        let running: Vec<_> = tools
+            .map(|(name, tool)| scope.spawn(move || look(root, name, tool, path)))
+            .collect();
+        running
+            .into_iter()
+            .filter_map(|it| it.join().ok())
+            .collect()
+    })
+}
+
+/// Nothing where all of these tools are fine.
+///
+/// # Errors
+/// Names each one that is not, and the command that mends it.
+pub fn require(cx: &Cx, names: &[String]) -> anyhow::Result<()> {
+    let known = &cx.config()?.tools;
+    let found = look_all(
+        &cx.root,
+        known.iter().filter(|(name, _)| names.contains(name)),
+    );
+    let bad: Vec<&Found> = found.iter().filter(|it| it.health != Health::Ok).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let what: Vec<String> = bad
+        .iter()
+        .map(|tool| format!("`{}` {}", tool.name, tool.state()))
+        .collect();
+    let fault = Fault::new(format!("needed here: {}", what.join(", ")));
+    let commands: Vec<&str> = bad.iter().filter_map(|it| it.install.as_deref()).collect();
+    Err(match commands.as_slice() {
+        [] => fault,
+        commands => fault.hint(format!("install it: `{}`", commands.join("`, `"))),
+    }
+    .into())
+}
+
 /// Looks for one tool: in its own directories (below `root`), then on the search path. Asks it for
 /// its version.
 #[must_use]
 pub fn look(root: &Path, name: &str, tool: &Tool, search_path: Option<&OsStr>) -> Found {
-    let program = tool.program.as_deref().unwrap_or(name);
-    let own = std::env::join_paths(tool.search.iter().map(|directory| root.join(directory)));
-    let path = own
-        .ok()
-        .and_then(|own| which::which_in(program, Some(own), root).ok())
-        .or_else(|| which::which_in(program, search_path, root).ok());
+    let path = find(root, name, tool, search_path);
     let (health, version) = match &path {
         None => (Health::Missing, None),
         Some(path) => {

@@ -1,10 +1,7 @@
 //! `cargo xtask doctor`
 
-use std::thread;
-
 use crate::config;
 use crate::cx::Cx;
-use crate::error::Fault;
 use crate::exit::Exit;
 use crate::term::Style;
 use crate::tools::{self, Found, Health};
@@ -38,22 +35,16 @@ impl Doctor {
                 return Err(config::unknown_name(message, name, known.keys()).into());
             }
         }
-        let path = std::env::var_os("PATH");
-        let root = &cx.root;
-        let found: Vec<Found> = thread::scope(|scope| {
-            let running: Vec<_> = known
-                .iter()
-                .filter(|(name, _)| self.names.is_empty() || self.names.contains(name))
-                .map(|(name, tool)| scope.spawn(|| tools::look(root, name, tool, path.as_deref())))
-                .collect();
-            running
-                .into_iter()
-                .filter_map(|it| it.join().ok())
-                .collect()
-        });
         if self.require {
-            return required(&found);
+            tools::require(cx, &self.names)?;
+            return Ok(Exit::Done);
         }
+        let found = tools::look_all(
+            &cx.root,
+            known
+                .iter()
+                .filter(|(name, _)| self.names.is_empty() || self.names.contains(name)),
+        );
         if cx.term.json() {
             cx.term.json_data(&found)?;
         } else {
@@ -80,50 +71,17 @@ impl Doctor {
     }
 }
 
-/// Nothing, or an error that names each tool that is not fine and the command that mends it.
-fn required(found: &[Found]) -> anyhow::Result<Exit> {
-    let bad: Vec<&Found> = found.iter().filter(|it| it.health != Health::Ok).collect();
-    if bad.is_empty() {
-        return Ok(Exit::Done);
-    }
-    let what: Vec<String> = bad
-        .iter()
-        .map(|tool| format!("`{}` {}", tool.name, state(tool)))
-        .collect();
-    let fault = Fault::new(format!("needed here: {}", what.join(", ")));
-    let commands: Vec<&str> = bad.iter().filter_map(|it| it.install.as_deref()).collect();
-    Err(match commands.as_slice() {
-        [] => fault,
-        commands => fault.hint(format!("install it: `{}`", commands.join("`, `"))),
-    }
-    .into())
-}
-
-/// A tool's version, or what is wrong with it.
-fn state(tool: &Found) -> String {
-    let version = tool.version.as_deref().unwrap_or("");
-    match tool.health {
-        Health::Ok => format!("{version:10}"),
-        Health::Old => {
-            let needed = tool.required.as_deref().unwrap_or("a newer one");
-            format!("{version}, needs {needed}")
-        }
-        Health::Missing => "missing".to_owned(),
-        Health::Broken => "does not run".to_owned(),
-    }
-}
-
 fn show(cx: &Cx, tool: &Found) -> anyhow::Result<()> {
     let (mark, style) = match (tool.health, tool.optional) {
         (Health::Ok, _) => ("✓", Style::Green),
         (_, true) => ("!", Style::Yellow),
         (_, false) => ("✗", Style::Red),
     };
-    let state = state(tool);
+    let state = tool.state();
     let optional = if tool.optional { " (optional)" } else { "" };
     let purpose = tool.purpose.as_deref().unwrap_or("");
     cx.term.line(&format!(
-        "{} {:14} {state}  {}",
+        "{} {:14} {state:10}  {}",
         cx.term.paint(style, mark),
         tool.name,
         cx.term.paint(Style::Dim, &format!("{purpose}{optional}"))

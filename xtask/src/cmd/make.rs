@@ -1,21 +1,16 @@
 //! `cargo xtask make`
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
-
-use anyhow::Context as _;
 
 use crate::config::{Make as MakeConfig, Tool};
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
-use crate::fsx;
 use crate::glob;
-use crate::platform;
+use crate::lock;
 use crate::proc;
 use crate::tools::{self, Health};
 
@@ -163,7 +158,7 @@ fn install(
     let Some(crate_name) = &tool.crate_name else {
         return install_system_package(cx, name, tool, yes);
     };
-    let _lock = install_lock(cx)?;
+    let _lock = lock::take(cx, &cx.state_dir().join("install.lock"), "installs tools")?;
     // Another run may have installed it while we waited.
     if tools::look(&cx.root, name, tool, path).health == Health::Ok {
         return Ok(());
@@ -226,29 +221,6 @@ fn install(
         &format!("{crate_name} {version} ({})", seconds(since.elapsed())),
     );
     Ok(())
-}
-
-/// Held while something is installed: two runs at once install it once.
-fn install_lock(cx: &Cx) -> anyhow::Result<File> {
-    let path = cx.state_dir().join("install.lock");
-    fsx::create_dir_all(&cx.state_dir())?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .with_context(|| format!("failed to open `{}`", path.display()))?;
-    if file.try_lock().is_err() {
-        cx.term
-            .status("Waiting", "for another run that installs tools");
-        while file.try_lock().is_err() {
-            if platform::interrupted() {
-                return Err(Fault::interrupted().into());
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-    Ok(file)
 }
 
 /// Toolchains are the system's: the command is shown, and run only when the user says so.

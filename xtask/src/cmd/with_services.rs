@@ -1,6 +1,5 @@
 //! `cargo xtask with-services`
 
-use super::exec;
 use super::services::profile;
 use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
@@ -36,7 +35,7 @@ pub struct WithServices {
 impl WithServices {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         // A command that is not there is no reason to start anything.
-        let mut command = exec::user_command(cx, &self.command)?;
+        let mut command = proc::command(cx, &self.command, &cx.cwd)?;
         let names = if self.all {
             services::all(cx)?
         } else {

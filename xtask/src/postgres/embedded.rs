@@ -19,6 +19,7 @@ use crate::config::Database;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::fsx;
+use crate::lock;
 use crate::mask;
 use crate::platform;
 use crate::proc;
@@ -240,26 +241,11 @@ impl Cluster {
 
     /// Held while a cluster is made, started or stopped.
     fn lock(&self, cx: &Cx) -> anyhow::Result<File> {
-        let path = self.home.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("failed to open `{}`", path.display()))?;
-        if file.try_lock().is_err() {
-            cx.term.status(
-                "Waiting",
-                "for another run that works on the embedded PostgreSQL",
-            );
-            while file.try_lock().is_err() {
-                if platform::interrupted() {
-                    return Err(Fault::interrupted().into());
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-        Ok(file)
+        lock::take(
+            cx,
+            &self.home.join("lock"),
+            "works on the embedded PostgreSQL",
+        )
     }
 
     /// initdb into a temporary name, renamed when it is whole.

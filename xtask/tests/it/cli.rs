@@ -11,6 +11,8 @@ fn help_names_every_command_and_ends_zero() {
         "services",
         "with-services",
         "run-service",
+        "setup",
+        "build-extension",
         "setup-db",
         "db",
         "setup-env",

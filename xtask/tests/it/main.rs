@@ -11,5 +11,6 @@ mod makefiles;
 mod parallel;
 mod postgres;
 mod services;
+mod setup;
 mod support;
 mod tidy;
