@@ -2,7 +2,8 @@
 //!
 //! `shared` uses the services that the task runner has started; `kill`, `health` and the others
 //! start processes of their own, on free ports and with a database of their own, because they
-//! break them. All of them can run side by side.
+//! break them. All of them can run side by side. `polyglot` needs the workers of all languages built:
+//! nextest's profile `polyglot` means it, the others leave it out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +12,7 @@
 
 mod health;
 mod kill;
+mod polyglot;
 mod shared;
 mod stop;
 mod support;

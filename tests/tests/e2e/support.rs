@@ -24,6 +24,16 @@ pub(crate) fn database_url() -> String {
     )
 }
 
+/// Every service chooses a free port.
+const PORTS: [&str; 6] = [
+    "ORCHESTRATION_PORT",
+    "PYTHON_WORKER_PORT",
+    "RUBY_WORKER_PORT",
+    "RUST_WORKER_PORT",
+    "TYPESCRIPT_WORKER_PORT",
+    "WORKER_PORT",
+];
+
 /// A service process. Dropping it kills it.
 pub(crate) struct Service {
     child: Child,
@@ -31,20 +41,22 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts a service on a free port and waits until it says where it listens.
+    /// Starts a service of this workspace's Rust on a free port and waits until it says where it
+    /// listens.
     pub(crate) fn start(binary: &str, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(find(binary))
-            .envs([
-                ("ORCHESTRATION_PORT", "0"),
-                ("RUST_WORKER_PORT", "0"),
-                ("WORKER_PORT", "0"),
-            ])
+        Self::spawn(Command::new(find(binary)).envs(environment.iter().copied()))
+    }
+
+    /// The same for any command.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let what = format!("{:?}", command.get_program());
+        let mut child = command
+            .envs(PORTS.map(|variable| (variable, "0")))
             .env_remove("TASKER_BIND_ADDRESS")
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {binary}: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
         let stdout = child.stdout.take().unwrap();
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
@@ -56,7 +68,7 @@ impl Service {
             Ok(line) => line.rsplit(' ').next().unwrap().to_owned(),
             Err(_) => {
                 child.kill().ok();
-                panic!("{binary} did not say where it listens: {:?}", child.wait());
+                panic!("{what} did not say where it listens: {:?}", child.wait());
             }
         };
         Self { child, url }
@@ -182,12 +194,13 @@ impl World {
     }
 
     fn start(&self, binary: &str) -> Service {
-        let environment: Vec<(&str, &str)> = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Service::start(binary, &environment)
+        self.spawn(&mut Command::new(find(binary)))
+    }
+
+    /// Starts a command with the environment of this world.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Service {
+        let environment = self.environment.iter();
+        Service::spawn(command.envs(environment.map(|(name, value)| (name, value))))
     }
 
     pub(crate) async fn start_orchestration(&mut self) {
@@ -249,10 +262,22 @@ pub(crate) const EFFECTS: &str = "SELECT count(*) FROM reference.effects";
 
 /// A task of namespace `rust`: (name, handler, parents, max_attempts).
 pub(crate) fn task(context: Value, steps: &[(&str, &str, &[&str], u32)]) -> NewTask {
+    let steps: Vec<Step> = steps
+        .iter()
+        .map(|(name, handler, parents, attempts)| (*name, "rust", *handler, *parents, *attempts))
+        .collect();
+    task_of(context, &steps)
+}
+
+/// (name, namespace, handler, parents, max_attempts).
+pub(crate) type Step<'a> = (&'a str, &'a str, &'a str, &'a [&'a str], u32);
+
+/// A task of any namespaces.
+pub(crate) fn task_of(context: Value, steps: &[Step]) -> NewTask {
     let steps: Vec<Value> = steps
         .iter()
-        .map(|(name, handler, parents, attempts)| {
-            json!({"name": name, "handler": handler, "namespace": "rust",
+        .map(|(name, namespace, handler, parents, attempts)| {
+            json!({"name": name, "handler": handler, "namespace": namespace,
                    "depends_on": parents, "max_attempts": attempts})
         })
         .collect();

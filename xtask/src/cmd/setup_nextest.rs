@@ -1,6 +1,6 @@
 //! `cargo xtask setup-nextest`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cx::Cx;
@@ -77,9 +77,10 @@ impl SetupNextest {
     }
 }
 
-/// Lets the real nextest read the file. `nextest list` in an empty package is what reads all of it:
-/// `show-config` accepts a bad profile. A text that was found good by this nextest is not asked about
-/// again.
+/// Lets the real nextest read the file. `nextest list` is what reads all of it: `show-config` accepts a
+/// bad profile. It gets the workspace's real packages, which filters may name, and an empty list of
+/// test programs, so that nothing is built. A text that was found good by this nextest is not asked
+/// about again.
 fn validate(cx: &Cx, path: &Path, text: &str) -> anyhow::Result<()> {
     let Ok(nextest) = which::which("cargo-nextest") else {
         return Err(
@@ -100,31 +101,28 @@ fn validate(cx: &Cx, path: &Path, text: &str) -> anyhow::Result<()> {
     cx.term
         .detail("asking cargo-nextest whether it reads the file");
     let scratch = cx.state_dir().join("nextest-check");
-    let manifest = scratch.join("Cargo.toml");
-    let package = "[package]\nname = \"nextest-check\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n";
-    fsx::atomic_write(&manifest, package.as_bytes(), fsx::Access::Default)?;
-    fsx::atomic_write(
-        &scratch.join("src").join("lib.rs"),
-        b"",
-        fsx::Access::Default,
-    )?;
+    let (metadata, binaries) = (scratch.join("metadata.json"), scratch.join("binaries.json"));
+    let packages = match metadata_of(cx, &cx.root) {
+        Ok(packages) => packages,
+        // A workspace without packages, or one that cargo cannot read: its words come with the tests.
+        Err(error) => {
+            cx.term.detail(&format!("{error:#}"));
+            metadata_of(cx, &stub(&scratch)?)?
+        }
+    };
+    fsx::atomic_write(&metadata, packages.as_bytes(), fsx::Access::Default)?;
+    fsx::atomic_write(&binaries, NO_BINARIES.as_bytes(), fsx::Access::Default)?;
     for profile in ["default", "ci", "local"] {
         let mut command = Command::new(cx.cargo());
         command
-            .args([
-                "nextest",
-                "list",
-                "--offline",
-                "--color",
-                "never",
-                "--profile",
-                profile,
-            ])
-            .arg("--manifest-path")
-            .arg(&manifest)
+            .args(["nextest", "list", "--color", "never"])
+            .args(["--profile", profile])
+            .arg("--cargo-metadata")
+            .arg(&metadata)
+            .arg("--binaries-metadata")
+            .arg(&binaries)
             .arg("--config-file")
             .arg(path)
-            .env("CARGO_TARGET_DIR", scratch.join("target"))
             .current_dir(&scratch);
         proc::capture(&mut command).map_err(|error| {
             Fault::new(format!(
@@ -135,6 +133,40 @@ fn validate(cx: &Cx, path: &Path, text: &str) -> anyhow::Result<()> {
         })?;
     }
     fsx::atomic_write(&seal, digest.as_bytes(), fsx::Access::Default)
+}
+
+/// What `cargo nextest list --message-format json` says of a workspace in which nothing was built
+/// (nextest-metadata, `BinaryListSummary`).
+const NO_BINARIES: &str = r#"{
+  "rust-build-meta": {
+    "target-directory": "", "base-output-directories": [], "non-test-binaries": {}, "linked-paths": []
+  },
+  "rust-binaries": {}
+}"#;
+
+fn metadata_of(cx: &Cx, directory: &Path) -> anyhow::Result<String> {
+    let mut command = Command::new(cx.cargo());
+    command
+        .args(["metadata", "--format-version", "1"])
+        .current_dir(directory);
+    proc::capture(&mut command)
+}
+
+/// A workspace of one empty package.
+fn stub(scratch: &Path) -> anyhow::Result<PathBuf> {
+    let package = "[package]\nname = \"nextest-check\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n";
+    let directory = scratch.join("stub");
+    fsx::atomic_write(
+        &directory.join("Cargo.toml"),
+        package.as_bytes(),
+        fsx::Access::Default,
+    )?;
+    fsx::atomic_write(
+        &directory.join("src").join("lib.rs"),
+        b"",
+        fsx::Access::Default,
+    )?;
+    Ok(directory)
 }
 
 fn modified(path: &Path) -> Option<std::time::SystemTime> {

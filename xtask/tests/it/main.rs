@@ -8,6 +8,7 @@ mod cli;
 mod environment;
 mod make;
 mod makefiles;
+mod nextest;
 mod parallel;
 mod postgres;
 mod services;
