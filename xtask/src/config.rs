@@ -31,6 +31,8 @@ pub struct Config {
     pub tools: BTreeMap<String, Tool>,
     /// What `make` sees to before it hands over to cargo-make.
     pub make: Make,
+    /// The tests of each language: where their reports are.
+    pub tests: BTreeMap<String, Tests>,
 }
 
 /// Facts about the workspace itself.
@@ -229,6 +231,18 @@ pub struct Make {
     pub wants: BTreeMap<String, Vec<String>>,
 }
 
+/// The tests of one language.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Tests {
+    /// Its JUnit reports: paths relative to the root. `*` is any run of characters within a name,
+    /// `**` any number of directories.
+    pub junit: Vec<String>,
+    /// The directory that paths in those reports start from, relative to the root.
+    pub directory: PathBuf,
+}
+
 impl Config {
     /// Reads and checks the file; an absent one is the empty configuration.
     ///
@@ -298,6 +312,11 @@ impl Config {
                 self.env.profiles.keys(),
             ));
         }
+        for (language, tests) in &self.tests {
+            for pattern in &tests.junit {
+                check_pattern(pattern, &format!("{name}: [tests.{language}] junit"))?;
+            }
+        }
         for tool in self
             .make
             .tools
@@ -342,6 +361,22 @@ impl Config {
     }
 }
 
+/// Patterns are paths below the root, with `/` on every platform.
+fn check_pattern(pattern: &str, whose: &str) -> Result<(), Fault> {
+    let wrong = if pattern.contains('\\') {
+        "has a `\\`: write `/`, on Windows too"
+    } else if pattern.contains(':')
+        || pattern
+            .split('/')
+            .any(|part| matches!(part, "" | "." | ".."))
+    {
+        "is no path below the root"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::usage(format!("{whose}: `{pattern}` {wrong}")))
+}
+
 /// A usage error for a name that does not exist, with the near one or the list of those that do.
 pub fn unknown_name<'a>(
     message: String,
@@ -358,7 +393,7 @@ pub fn unknown_name<'a>(
 }
 
 /// `:line:column` of a byte offset, both from 1; columns count characters.
-fn place(text: &str, offset: usize) -> String {
+pub(crate) fn place(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
@@ -421,6 +456,17 @@ mod tests {
                 .0
                 .contains("[tools] does not have")
         );
+    }
+
+    #[test]
+    fn patterns_stay_below_the_root() {
+        for pattern in ["/x.xml", "../x", "a//b", "C:/x", "", "./a"] {
+            let (said, _) = message(&format!("[tests.rust]\njunit=['{pattern}']"));
+            assert!(said.contains("is no path below the root"), "{said}");
+        }
+        let (said, _) = message("[tests.rust]\njunit=['a\\b']");
+        assert!(said.contains("write `/`"), "{said}");
+        assert!(Config::parse("[tests.rust]\njunit=['target/**/*.xml']", "x").is_ok());
     }
 
     #[test]

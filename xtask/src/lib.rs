@@ -21,6 +21,7 @@ pub mod error;
 pub mod exit;
 pub mod fsx;
 pub mod glob;
+pub mod junit;
 pub mod mask;
 pub mod nextest_config;
 pub mod platform;
