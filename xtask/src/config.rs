@@ -35,6 +35,8 @@ pub struct Config {
     pub tools: BTreeMap<String, Tool>,
     /// What `make` sees to before it hands over to cargo-make.
     pub make: Make,
+    /// The tests of each language: where their reports are.
+    pub tests: BTreeMap<String, Tests>,
 }
 
 /// Facts about the workspace itself.
@@ -282,6 +284,21 @@ pub struct Make {
     pub wants: BTreeMap<String, Vec<String>>,
 }
 
+/// The tests of one language.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Tests {
+    /// Its JUnit reports: paths relative to the root. `*` is any run of characters within a name,
+    /// `**` any number of directories.
+    pub junit: Vec<String>,
+    /// The tasks that write them, as `parallel` runs them; one `*` matches any run of characters. One
+    /// that ends well and wrote no report, or one without a test, has failed.
+    pub tasks: Vec<String>,
+    /// The directory that paths in those reports start from, relative to the root.
+    pub directory: PathBuf,
+}
+
 impl Config {
     /// Reads and checks the file; an absent one is the empty configuration.
     ///
@@ -351,6 +368,11 @@ impl Config {
                 self.env.profiles.keys(),
             ));
         }
+        for (language, tests) in &self.tests {
+            for pattern in &tests.junit {
+                check_pattern(pattern, &format!("{name}: [tests.{language}] junit"))?;
+            }
+        }
         let of_make = self
             .make
             .tools
@@ -393,6 +415,15 @@ impl Config {
             .filter_map(|name| Some((name.as_str(), self.tools.get(name)?)))
     }
 
+    /// The language whose tests a task runs, by `[tests.LANGUAGE] tasks`.
+    #[must_use]
+    pub fn tests_of(&self, task: &str) -> Option<(&str, &Tests)> {
+        self.tests
+            .iter()
+            .find(|(_, tests)| tests.tasks.iter().any(|it| glob::matches(it, task)))
+            .map(|(language, tests)| (language.as_str(), tests))
+    }
+
     /// The service of this name.
     ///
     /// # Errors
@@ -407,6 +438,22 @@ impl Config {
             .into()
         })
     }
+}
+
+/// Patterns are paths below the root, with `/` on every platform.
+fn check_pattern(pattern: &str, whose: &str) -> Result<(), Fault> {
+    let wrong = if pattern.contains('\\') {
+        "has a `\\`: write `/`, on Windows too"
+    } else if pattern.contains(':')
+        || pattern
+            .split('/')
+            .any(|part| matches!(part, "" | "." | ".."))
+    {
+        "is no path below the root"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::usage(format!("{whose}: `{pattern}` {wrong}")))
 }
 
 /// A usage error for a name that does not exist, with the near one or the list of those that do.
@@ -425,7 +472,7 @@ pub fn unknown_name<'a>(
 }
 
 /// `:line:column` of a byte offset, both from 1; columns count characters.
-fn place(text: &str, offset: usize) -> String {
+pub(crate) fn place(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
@@ -488,6 +535,17 @@ mod tests {
                 .0
                 .contains("[tools] does not have")
         );
+    }
+
+    #[test]
+    fn patterns_stay_below_the_root() {
+        for pattern in ["/x.xml", "../x", "a//b", "C:/x", "", "./a"] {
+            let (said, _) = message(&format!("[tests.rust]\njunit=['{pattern}']"));
+            assert!(said.contains("is no path below the root"), "{said}");
+        }
+        let (said, _) = message("[tests.rust]\njunit=['a\\b']");
+        assert!(said.contains("write `/`"), "{said}");
+        assert!(Config::parse("[tests.rust]\njunit=['target/**/*.xml']", "x").is_ok());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::glob;
+
 /// Who may read a file that we write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -28,6 +30,86 @@ pub fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
         }
         Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),
     }
+}
+
+/// The files below `root` that match a pattern as in [`glob::matches_path`], sorted: relative, with
+/// `/` between their parts. Only directories that can hold one are read; links to directories are
+/// not followed by `**`.
+///
+/// # Errors
+/// When a directory cannot be read; one that is not there holds nothing.
+pub fn files_matching(root: &Path, pattern: &str) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let parts: Vec<&str> = pattern.split('/').collect();
+    collect(root, String::new(), &parts, &mut found)?;
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn collect(
+    directory: &Path,
+    shown: String,
+    pattern: &[&str],
+    found: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let Some((part, rest)) = pattern.split_first() else {
+        return Ok(());
+    };
+    let below = |name: &str| match shown.as_str() {
+        "" => name.to_owned(),
+        shown => format!("{shown}/{name}"),
+    };
+    if !part.contains('*') {
+        let path = directory.join(part);
+        if rest.is_empty() {
+            if path.is_file() {
+                found.push(below(part));
+            }
+            return Ok(());
+        }
+        return collect(&path, below(part), rest, found);
+    }
+    let deep = *part == "**";
+    if deep && !rest.is_empty() {
+        collect(directory, shown.clone(), rest, found)?;
+    }
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!("failed to read the directory `{}`", directory.display())
+            });
+        }
+    };
+    for entry in entries {
+        let entry = entry
+            .with_context(|| format!("failed to read the directory `{}`", directory.display()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !glob::matches(part, &name) {
+            continue;
+        }
+        let path = entry.path();
+        let own = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if own && deep {
+            collect(&path, below(&name), pattern, found)?;
+        } else if path.is_dir() {
+            if !deep {
+                collect(&path, below(&name), rest, found)?;
+            }
+        } else if rest.is_empty() {
+            found.push(below(&name));
+        }
+    }
+    Ok(())
 }
 
 /// Creates a directory and its parents.
@@ -106,6 +188,45 @@ mod tests {
         assert!(atomic_write(&path.join("below-a-file"), b"new", Access::Default).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn patterns_find_what_they_match_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = [
+            "junit/python.xml",
+            "junit/python-integration.xml",
+            "junit/ruby.xml",
+            "nextest/ci/junit.xml",
+            "nextest/ci/deep/junit.xml",
+            "junit.xml",
+        ];
+        for file in all {
+            atomic_write(&dir.path().join(file), b"", Access::Default).unwrap();
+        }
+        for pattern in [
+            "junit/python*.xml",
+            "nextest/*/junit.xml",
+            "**/junit.xml",
+            "nextest/**",
+            "junit.xml",
+            "nextest/**/deep/*",
+            "**",
+            "nowhere/*/x",
+            "junit.xml/*",
+            "*",
+        ] {
+            let mut expected: Vec<&str> = all
+                .into_iter()
+                .filter(|file| glob::matches_path(pattern, file))
+                .collect();
+            expected.sort_unstable();
+            assert_eq!(
+                files_matching(dir.path(), pattern).unwrap(),
+                expected,
+                "{pattern}"
+            );
+        }
     }
 
     #[cfg(unix)]

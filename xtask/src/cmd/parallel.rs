@@ -4,7 +4,7 @@
 //! orphans, their lines mixed. Here every task that was started is waited for, each task's output
 //! stays together, the failed ones come last, and Ctrl-C ends all.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -17,16 +17,19 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::junit::Counts;
 use crate::platform;
 use crate::proc;
 use crate::term::{Style, Term};
+use crate::test_reports::{self, Watch};
 use crate::tools;
 
 /// Run cargo-make tasks side by side, output grouped by task
 ///
 /// Every task that was started is waited for; exit code 1 if one failed. Only read-only tasks
 /// should run side by side. A task whose language is not installed here (`[make.needs]` names its
-/// tools) is skipped and said to be; with CI=true it fails.
+/// tools) is skipped and said to be; with CI=true it fails. The tests of each language are counted
+/// by their reports ([tests.LANGUAGE]); a test task that ends well and tested nothing has failed.
 ///
 /// Examples:
 ///   cargo xtask parallel format-rust lint-rust
@@ -69,6 +72,15 @@ struct Report {
     /// What is missing, and how it is installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<String>,
+    /// The language whose tests it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    /// How its tests ended, by the reports that it wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<Counts>,
+    /// Why it failed although it ended well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
     #[serde(skip)]
     output: Vec<u8>,
 }
@@ -78,6 +90,7 @@ struct Running {
     index: usize,
     child: Child,
     since: Instant,
+    tests: Option<Watch>,
 }
 
 /// What the readers and waiters tell the main loop.
@@ -108,9 +121,48 @@ impl Report {
             outcome,
             seconds: 0.0,
             missing: None,
+            language: None,
+            tests: None,
+            fault: None,
             output: Vec::new(),
         }
     }
+
+    /// Adds what the reports of a test task say. Ending well without a test that ran is a failure.
+    fn with_tests(
+        mut self,
+        cx: &Cx,
+        watch: Option<Watch>,
+        counted: &mut BTreeSet<String>,
+    ) -> Report {
+        let Some(watch) = watch else { return self };
+        let result = watch.written(cx).and_then(|written| {
+            let all = test_reports::count(cx, &written)?;
+            // Side by side, two tasks of a language see each other's: each report counts once.
+            let own = test_reports::count(cx, written.difference(counted))?;
+            counted.extend(written);
+            Ok((own, all.passed + all.failed > 0))
+        });
+        self.language = Some(watch.language);
+        let fault = match result {
+            Ok((counts, ran)) => {
+                self.tests = Some(counts);
+                (!ran).then(|| "it ended well, but no test ran".to_owned())
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if self.outcome == Outcome::Passed && fault.is_some() {
+            self.outcome = Outcome::Failed;
+            self.fault = fault;
+        }
+        self
+    }
+}
+
+/// The language whose tests a task would run.
+fn language_of(cx: &Cx, task: &str) -> anyhow::Result<Option<String>> {
+    let tests = cx.config()?.tests_of(task);
+    Ok(tests.map(|(language, _)| language.to_owned()))
 }
 
 /// What a task's language lacks here, and how to get it; `None` where all is there. Tools that belong
@@ -171,6 +223,7 @@ fn run_all(
     let (sender, events) = mpsc::channel();
     let mut live = Live::new(cx, tasks.iter().map(String::len).max().unwrap_or(0));
     let mut failed = false;
+    let mut counted = BTreeSet::new();
     // One at a time needs no grouping: its lines are shown as they come.
     let stream = jobs == 1 && !cx.term.json();
     let mut asked_to_stop: Option<Instant> = None;
@@ -195,16 +248,22 @@ fn run_all(
                     .warn(&format!("`{}` cannot run here: {missing}", tasks[index]));
                 done[index] = Some(Report {
                     missing: Some(missing),
+                    language: language_of(cx, &tasks[index])?,
                     ..Report::new(&tasks[index], outcome)
                 });
                 continue;
             }
-            match start(cx, index, &tasks[index], stream, &sender) {
-                Ok(child) => running.push(Running {
+            let started = Watch::new(cx, &tasks[index]).and_then(|tests| {
+                let child = start(cx, index, &tasks[index], stream, &sender)?;
+                Ok(Running {
                     index,
                     child,
                     since: Instant::now(),
-                }),
+                    tests,
+                })
+            });
+            match started {
+                Ok(task) => running.push(task),
                 Err(error) => {
                     // Nothing may outlive us, whatever went wrong.
                     stop(&mut running, &mut asked_to_stop);
@@ -231,14 +290,15 @@ fn run_all(
                     (false, true) => Outcome::Interrupted,
                     (false, false) => Outcome::Failed,
                 };
-                failed |= outcome == Outcome::Failed;
                 let report = Report {
                     seconds: task.since.elapsed().as_secs_f64(),
                     output,
                     ..Report::new(&tasks[index], outcome)
-                };
+                }
+                .with_tests(cx, task.tests, &mut counted);
+                failed |= report.outcome == Outcome::Failed;
                 live.clear();
-                if outcome == Outcome::Passed && !stream {
+                if report.outcome == Outcome::Passed && !stream {
                     show_group(cx, &report)?;
                 }
                 done[index] = Some(report);
@@ -255,14 +315,15 @@ fn run_all(
         .map(|(report, task)| {
             report.unwrap_or_else(|| {
                 let interrupted = platform::interrupted();
-                Report::new(
-                    task,
-                    if interrupted {
-                        Outcome::Interrupted
-                    } else {
-                        Outcome::Skipped
-                    },
-                )
+                let outcome = if interrupted {
+                    Outcome::Interrupted
+                } else {
+                    Outcome::Skipped
+                };
+                Report {
+                    language: language_of(cx, task).ok().flatten(),
+                    ..Report::new(task, outcome)
+                }
             })
         })
         .collect();
@@ -403,8 +464,8 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
             report.task,
             term.paint(style, word)
         ));
-        if let Some(missing) = &report.missing {
-            text.push_str(&format!("  {:width$}           {missing}\n", ""));
+        if let Some(why) = report.missing.as_ref().or(report.fault.as_ref()) {
+            text.push_str(&format!("  {:width$}           {why}\n", ""));
         } else if report.outcome == Outcome::Failed {
             text.push_str(&format!(
                 "  {:width$}           again: cargo make {}\n",
@@ -412,6 +473,7 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
             ));
         }
     }
+    text.push_str(&tests_summary(term, reports));
     let count = |outcome| {
         reports
             .iter()
@@ -432,6 +494,48 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
         seconds(elapsed.as_secs_f64()),
         seconds(reports.iter().map(|report| report.seconds).sum()),
     ));
+    text
+}
+
+/// A line for each language whose tests were to run.
+fn tests_summary(term: &Term, reports: &[Report]) -> String {
+    let mut languages: BTreeMap<&str, (Counts, bool)> = BTreeMap::new();
+    for report in reports {
+        let Some(language) = &report.language else {
+            continue;
+        };
+        let (counts, whole) = languages
+            .entry(language)
+            .or_insert((Counts::default(), true));
+        *counts += report.tests.unwrap_or_default();
+        *whole &= report.tests.is_some();
+    }
+    let width = languages.keys().map(|it| it.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (language, (counts, whole)) in languages {
+        let mut line = format!("  tests of {language:width$}  ");
+        if counts.total() == 0 {
+            line.push_str(&term.paint(Style::Yellow, "NONE RAN"));
+        } else {
+            let style = if counts.failed > 0 {
+                Style::Red
+            } else {
+                Style::Green
+            };
+            let passed = format!("{} passed, {} failed", counts.passed, counts.failed);
+            line.push_str(&term.paint(style, &passed));
+            for (count, what) in [(counts.skipped, "skipped"), (counts.flaky, "flaky")] {
+                if count > 0 {
+                    line.push_str(&term.paint(Style::Yellow, &format!(", {count} {what}")));
+                }
+            }
+            if !whole {
+                line.push_str(&term.paint(Style::Yellow, ", and some did not run"));
+            }
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
     text
 }
 
@@ -522,6 +626,41 @@ mod tests {
                                     `ruby` is missing
               1 passed, 2 failed, 1 SKIPPED in 12s (one after the other: 13s)"#]]
         .assert_eq(&format!("summary:{text}"));
+    }
+
+    #[test]
+    fn the_tests_of_each_language_are_added_up() {
+        let tested = |task: &str, language: &str, tests| Report {
+            language: Some(language.to_owned()),
+            tests,
+            ..report(task, Outcome::Passed, 1.0)
+        };
+        let counts = |passed, failed, skipped, flaky| {
+            Some(Counts {
+                passed,
+                failed,
+                skipped,
+                flaky,
+            })
+        };
+        let text = tests_summary(
+            &Term::plain(),
+            &[
+                report("lint", Outcome::Passed, 1.0),
+                tested("test-ruby", "ruby", None),
+                tested("test-rust", "rust", counts(7, 0, 1, 2)),
+                tested("test-e2e", "rust", counts(3, 1, 0, 0)),
+                tested("test-go", "go", counts(1, 0, 0, 0)),
+                tested("test-go-more", "go", None),
+            ],
+        );
+        expect![[r#"
+            tests:
+              tests of go    1 passed, 0 failed, and some did not run
+              tests of ruby  NONE RAN
+              tests of rust  10 passed, 1 failed, 1 skipped, 2 flaky
+        "#]]
+        .assert_eq(&format!("tests:\n{text}"));
     }
 
     #[test]

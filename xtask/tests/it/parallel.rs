@@ -147,3 +147,69 @@ install.any = "get rubyx"
     std::fs::write(&config, text.replace("[tools.rubyx]", search)).unwrap();
     fixture.run(&args).code(0).says("2 passed, 0 failed");
 }
+
+/// A test task that ran nothing must never read as a success.
+#[test]
+fn the_tests_of_each_language_are_counted_and_none_is_no_success() {
+    let fixture = fixture();
+    fixture.file(
+        ".config/xtask.toml",
+        r#"
+[tests.go]
+junit = ["out/go*.xml"]
+tasks = ["test-go", "test-integration-go", "fish"]
+[tests.zig]
+junit = ["out/zig.xml"]
+tasks = ["test-zig"]
+[tools.zigx]
+language = "zig"
+install.any = "get zigx"
+[make.needs]
+"test-zig" = ["zigx"]
+"#,
+    );
+    let makefile = std::fs::read_to_string(fixture.path("Makefile.toml")).unwrap();
+    let copy = |task: &str, from: &str, to: &str| {
+        format!("\n[tasks.{task}]\nscript_runner = \"@duckscript\"\nscript = \"cp {from} {to}\"\n")
+    };
+    fixture.file(
+        "Makefile.toml",
+        &(makefile
+            + &copy("test-go", "a.xml", "out/go.xml")
+            + &copy("test-integration-go", "b.xml", "out/go-integration.xml")
+            + &copy("test-zig", "a.xml", "out/zig.xml")),
+    );
+    let case = "<testcase classname=\"c\" name=\"n\" time=\"0.1\"/>";
+    let report =
+        |cases: &str| format!("<testsuites><testsuite name=\"s\">{cases}</testsuite></testsuites>");
+    fixture.file("a.xml", &report(&case.repeat(3)));
+    fixture.file(
+        "b.xml",
+        &report(&format!("{case}<testcase name=\"m\"><skipped/></testcase>")),
+    );
+    // From an earlier run: it counts for nothing.
+    fixture.file("out/go-old.xml", &report(&case.repeat(90)));
+
+    let args = ["parallel", "--jobs", "1", "--keep-going"];
+    let run = |tasks: &[&str]| fixture.run(&[&args, tasks].concat());
+    run(&["test-go", "test-integration-go", "test-zig"])
+        .code(0)
+        .says("tests of go   4 passed, 0 failed, 1 skipped")
+        .says("tests of zig  NONE RAN");
+    let json = fixture
+        .run(&["--format", "json", "parallel", "test-go"])
+        .code(0)
+        .json();
+    assert_eq!(json[0]["language"], "go");
+    assert_eq!(json[0]["tests"]["passed"], 3);
+
+    // `fish` ends well, and writes no report.
+    run(&["fish"])
+        .code(1)
+        .says("it ended well, but no test ran")
+        .says("0 passed, 1 failed");
+    fixture.file("a.xml", &report(""));
+    run(&["test-go"]).code(1).says("no test ran");
+    fixture.file("a.xml", "<testsuites><testsuite>");
+    run(&["test-go"]).code(1).says("out/go.xml");
+}
