@@ -21,6 +21,7 @@ pub mod error;
 pub mod exit;
 pub mod fsx;
 pub mod glob;
+pub mod install;
 pub mod junit;
 pub mod lock;
 pub mod mask;

@@ -1,6 +1,7 @@
 //! The terminal: stdout is data, stderr is talk, colour is decoration.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use crate::cmd::GlobalArgs;
 use crate::error;
@@ -191,6 +192,17 @@ impl Term {
     /// As [`Term::data`].
     pub fn json_data(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         self.line(&serde_json::to_string_pretty(value)?)
+    }
+}
+
+/// How long something took: `3.2s`, `2m 05s`.
+#[must_use]
+pub fn seconds(took: Duration) -> String {
+    let seconds = took.as_secs();
+    if seconds < 60 {
+        format!("{:.1}s", took.as_secs_f64())
+    } else {
+        format!("{}m {:02}s", seconds / 60, seconds % 60)
     }
 }
 

@@ -35,6 +35,12 @@ fn pid(pid: u32) -> Option<Pid> {
         .map(Pid::from_raw)
 }
 
+/// Whether this process may do everything, so that no `sudo` is needed.
+#[must_use]
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// Hands our last signal on to one process. A process that is gone already is no error.
 pub fn forward_signal(process: u32) {
     if let (Some(process), Ok(signal)) = (pid(process), Signal::try_from(super::last_signal())) {

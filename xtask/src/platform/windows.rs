@@ -26,6 +26,12 @@ fn taskkill(args: &[&str], process: u32) {
         .status();
 }
 
+/// There is no `sudo` to put before a command.
+#[must_use]
+pub fn is_root() -> bool {
+    true
+}
+
 /// A console child has had the same Ctrl-C event already.
 pub fn forward_signal(_process: u32) {}
 

@@ -48,7 +48,7 @@ fn what_a_task_needs_is_installed_once_at_its_pinned_version() {
     let fixture = Fixture::new(CONFIG);
     Run::of(&mut make(&fixture, &["build"]))
         .code(0)
-        .says("Needs fixture-make: not there")
+        .says("Needs fixture-make: missing")
         .says("Done build");
     assert_eq!(
         calls(&fixture),
@@ -112,6 +112,36 @@ fn a_toolchain_is_not_installed_unasked() {
         .says("run `fixture-manager get toolchain`")
         .says("--yes");
     assert!(!calls(&fixture).iter().any(|it| it.starts_with("make")));
+}
+
+/// The installer of a tool may be a tool itself, which another one brings.
+#[test]
+fn what_installs_a_tool_is_installed_first() {
+    let program = example("fixture-cargo");
+    let fixture = Fixture::new(&format!(
+        r#"
+[tools.runtime]
+install.any = "getter install runtime"
+[tools.getter]
+install.any = "{program} install getter getter"
+[tools.broken]
+install.any = "{program} --version"
+[make.needs]
+"run*" = ["runtime"]
+"broken*" = ["broken"]
+"#
+    ));
+    // `getter` is a copy of that program, and "installs" by copying itself.
+    Run::of(&mut make(&fixture, &["--yes", "broken"]))
+        .code(1)
+        .says("`broken` is still not fine: missing");
+    Run::of(make(&fixture, &["--yes", "run"]).env("PATH", fixture.path("installed/bin")))
+        .says("Installing getter")
+        .says("Installing runtime");
+    assert_eq!(
+        calls(&fixture)[..2],
+        ["install getter getter", "install runtime"]
+    );
 }
 
 #[test]
