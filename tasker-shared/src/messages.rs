@@ -86,4 +86,14 @@ mod tests {
             message
         );
     }
+
+    #[test]
+    fn a_fraction_stays_what_it_is() {
+        for number in [907.3038322028689, 0.1, 5e-324, f64::MAX] {
+            let text = json!(number).to_string();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap(), number);
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value.as_f64(), Some(number));
+        }
+    }
 }

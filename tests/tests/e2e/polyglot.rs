@@ -48,7 +48,7 @@ const RUBY: Language = Language {
 const TYPESCRIPT: Language = Language {
     namespace: "typescript",
     directory: "workers/typescript",
-    words: &["node", "dist/reference.js"],
+    words: &["node", "dist/lib/main.js"],
     product: "dist",
     raises: "TypeError: raises, as asked",
 };

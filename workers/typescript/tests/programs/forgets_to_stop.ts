@@ -1,0 +1,3 @@
+import { Worker } from "../../lib/index.js";
+
+await new Worker("forgets").handler("nothing", () => undefined).start();
