@@ -193,12 +193,38 @@ impl BlockingService {
         config: ServiceConfig,
         make: impl FnOnce(&PgPool) -> Result<Worker>,
     ) -> Result<Self> {
+        Self::start_unless(identity, config, make, std::future::pending())
+    }
+
+    /// As [`Self::start_with`], for callers that may lose their patience: when `cancelled` is there
+    /// first, the port is free again.
+    ///
+    /// # Errors
+    /// As [`Service::start`], and when it was cancelled.
+    pub fn start_unless(
+        identity: Identity,
+        config: ServiceConfig,
+        make: impl FnOnce(&PgPool) -> Result<Worker>,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Self> {
         let runtime = Runtime::new().context("start the async runtime")?;
-        let service = runtime.block_on(Service::start(identity, config, make))?;
-        Ok(Self {
-            address: service.address(),
-            running: Some((runtime, service)),
-        })
+        let service = runtime.block_on(async {
+            tokio::select! {
+                service = Service::start(identity, config, make) => service,
+                () = cancelled => anyhow::bail!("the start was cancelled"),
+            }
+        });
+        match service {
+            Ok(service) => Ok(Self {
+                address: service.address(),
+                running: Some((runtime, service)),
+            }),
+            Err(error) => {
+                // Not even the name of a database that resolves for ever.
+                runtime.shutdown_timeout(Duration::from_secs(1));
+                Err(error)
+            }
+        }
     }
 
     /// Where it listens.
@@ -232,5 +258,45 @@ impl BlockingService {
 impl Drop for BlockingService {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    const IDENTITY: Identity = Identity {
+        name: "test",
+        port_variable: "TEST_PORT",
+        default_port: 0,
+    };
+
+    #[test]
+    fn a_cancelled_start_gives_the_port_back() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let config = ServiceConfig::from_lookup("TEST_PORT", port, |name| {
+            // Nobody listens there, so the start waits.
+            (name == "DATABASE_URL").then(|| "postgres://nobody@127.0.0.1:1/none".to_owned())
+        })
+        .unwrap();
+        let make = |_: &PgPool| {
+            let nothing = |_| async { Ok(Value::Null) };
+            Ok(Worker::builder()
+                .namespace("test")
+                .handler("nothing", nothing)
+                .build()?)
+        };
+        let cancelled = async { tokio::time::sleep(Duration::from_millis(100)).await };
+        let start = Instant::now();
+        let error = BlockingService::start_unless(IDENTITY, config, make, cancelled)
+            .err()
+            .unwrap();
+        assert_eq!(error.to_string(), "the start was cancelled");
+        assert!(start.elapsed() < Duration::from_secs(10));
+        std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     }
 }
