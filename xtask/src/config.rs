@@ -278,10 +278,32 @@ pub struct Tool {
 pub struct Make {
     /// Tools that every task needs.
     pub tools: Vec<String>,
+    /// Names for several tools at once, for `needs` and `wants`.
+    pub sets: BTreeMap<String, Vec<String>>,
     /// Tools that tasks need, by task name; one `*` matches any run of characters.
     pub needs: BTreeMap<String, Vec<String>>,
     /// Tools that tasks can do without, by task name: `--yes` installs them.
     pub wants: BTreeMap<String, Vec<String>>,
+}
+
+impl Make {
+    /// The tools of all patterns of `rules` (`needs` or `wants`) that a task matches, sets replaced by
+    /// what is in them.
+    pub fn tools_of<'a>(
+        &'a self,
+        rules: &'a BTreeMap<String, Vec<String>>,
+        task: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        rules
+            .iter()
+            .filter(move |(pattern, _)| glob::matches(pattern, task))
+            .flat_map(|(_, names)| names)
+            .flat_map(|name| match self.sets.get(name) {
+                Some(set) => set.as_slice(),
+                None => std::slice::from_ref(name),
+            })
+            .map(String::as_str)
+    }
 }
 
 /// The tests of one language.
@@ -377,8 +399,15 @@ impl Config {
             .make
             .tools
             .iter()
-            .chain(self.make.needs.values().flatten())
-            .chain(self.make.wants.values().flatten())
+            .chain(self.make.sets.values().flatten())
+            .chain(
+                self.make
+                    .needs
+                    .values()
+                    .chain(self.make.wants.values())
+                    .flatten()
+                    .filter(|name| !self.make.sets.contains_key(*name)),
+            )
             .map(|tool| ("[make]".to_owned(), tool));
         let of_setup = self.setup.iter().flat_map(|(part, setup)| {
             setup
@@ -408,11 +437,8 @@ impl Config {
     /// The tools that a task needs, by the patterns of `[make.needs]`: name and facts.
     pub fn tools_of<'a>(&'a self, task: &'a str) -> impl Iterator<Item = (&'a str, &'a Tool)> {
         self.make
-            .needs
-            .iter()
-            .filter(move |(pattern, _)| glob::matches(pattern, task))
-            .flat_map(|(_, tools)| tools)
-            .filter_map(|name| Some((name.as_str(), self.tools.get(name)?)))
+            .tools_of(&self.make.needs, task)
+            .filter_map(|name| Some((name, self.tools.get(name)?)))
     }
 
     /// The language whose tests a task runs, by `[tests.LANGUAGE] tasks`.

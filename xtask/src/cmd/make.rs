@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::config::Make as MakeConfig;
 use crate::cx::Cx;
 use crate::exit::Exit;
-use crate::glob;
 use crate::install::Installer;
 use crate::proc;
 use crate::term;
@@ -39,12 +38,7 @@ impl Make {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         let config = cx.config()?;
         let installer = Installer::new(cx, self.yes);
-        let wanted = if self.yes {
-            matching(&config.make.wants, &self.tasks)
-        } else {
-            Vec::new()
-        };
-        for name in needed(&config.make, &self.tasks).into_iter().chain(wanted) {
+        for name in needed(&config.make, &self.tasks, self.yes) {
             installer.ensure(name)?;
         }
         let mut times = Vec::new();
@@ -83,26 +77,26 @@ impl Make {
     }
 }
 
-/// The tools that tasks need, each once.
-fn needed<'a>(config: &'a MakeConfig, tasks: &[String]) -> Vec<&'a str> {
+/// The tools that tasks need, each once; with `wanted`, those too that they can do without.
+fn needed<'a>(config: &'a MakeConfig, tasks: &'a [String], wanted: bool) -> Vec<&'a str> {
+    let of_tasks = |rules: &'a BTreeMap<String, Vec<String>>| {
+        tasks
+            .iter()
+            .flat_map(move |task| config.tools_of(rules, task))
+    };
     let mut names: Vec<&str> = Vec::new();
-    let of_tasks = matching(&config.needs, tasks);
-    for name in config.tools.iter().map(String::as_str).chain(of_tasks) {
+    for name in config
+        .tools
+        .iter()
+        .map(String::as_str)
+        .chain(of_tasks(&config.needs))
+        .chain(of_tasks(&config.wants).filter(|_| wanted))
+    {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     names
-}
-
-/// The tools of all patterns that one of the tasks matches.
-fn matching<'a>(rules: &'a BTreeMap<String, Vec<String>>, tasks: &[String]) -> Vec<&'a str> {
-    rules
-        .iter()
-        .filter(|(pattern, _)| tasks.iter().any(|task| glob::matches(pattern, task)))
-        .flat_map(|(_, tools)| tools)
-        .map(String::as_str)
-        .collect()
 }
 
 #[cfg(test)]
@@ -121,12 +115,17 @@ mod tests {
                 ("docs".to_owned(), vec!["mdbook".to_owned()]),
             ]
             .into(),
-            ..MakeConfig::default()
+            sets: [("ruby".to_owned(), vec!["irb".to_owned(), "gem".to_owned()])].into(),
+            wants: [("test-e2e".to_owned(), vec!["ruby".to_owned()])].into(),
         };
         assert_eq!(
-            needed(&config, &["test-e2e".to_owned()]),
+            needed(&config, &["test-e2e".to_owned()], false),
             ["cargo-make", "cargo-nextest"]
         );
-        assert_eq!(needed(&config, &["build".to_owned()]), ["cargo-make"]);
+        assert_eq!(
+            needed(&config, &["test-e2e".to_owned()], true),
+            ["cargo-make", "cargo-nextest", "irb", "gem"]
+        );
+        assert_eq!(needed(&config, &["build".to_owned()], true), ["cargo-make"]);
     }
 }
