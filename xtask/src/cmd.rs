@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::term::{ColorChoice, Format};
 
 mod check_services;
+mod ci;
 mod clean_artifacts;
 mod completions;
 mod db;
@@ -87,6 +88,7 @@ pub enum Cmd {
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
+    Ci(ci::Ci),
     Completions(completions::Completions),
 }
 
@@ -111,6 +113,7 @@ impl Cmd {
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
+            Cmd::Ci(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
     }
