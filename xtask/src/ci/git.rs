@@ -54,15 +54,13 @@ impl Git {
     /// # Errors
     /// When git cannot be run.
     pub fn commit(&self, revision: &str) -> anyhow::Result<Option<String>> {
+        // What looks like an option names nothing; `--end-of-options` is younger than some gits.
+        if revision.starts_with('-') {
+            return Ok(None);
+        }
         let commit = format!("{revision}^{{commit}}");
-        let args = [
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            &commit,
-        ];
-        Ok(self.ask(&args)?.map(|text| text.trim().to_owned()))
+        let found = self.ask(&["rev-parse", "--verify", "--quiet", &commit])?;
+        Ok(found.map(|text| text.trim().to_owned()))
     }
 
     /// The parents that a commit names, here or not.

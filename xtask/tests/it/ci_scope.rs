@@ -558,6 +558,11 @@ fn an_unknown_base_selects_everything_and_an_unknown_head_is_a_mistake() {
     let run =
         run.says("warning: everything is selected: `no-such-branch` is no commit that is here");
     assert_eq!(selected(&run).0, ALL);
+    let odd = repo
+        .scope(&["--base=--output=x", "--format", "json"])
+        .code(0);
+    assert_eq!(selected(&odd).0, ALL);
+    assert!(!repo.fixture.path("x").exists());
     repo.scope(&["--base", "main", "--head", "nowhere"])
         .code(2)
         .says("`nowhere` (of --head) is no commit");
