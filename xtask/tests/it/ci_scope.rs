@@ -889,6 +889,43 @@ fn a_shallow_clone_is_deepened_until_the_merge_base_is_there() {
     assert!(shallow.depth() > 120, "{}", shallow.depth());
 }
 
+/// A short way round makes an old common commit visible while the nearest is still cut off.
+#[test]
+fn a_merge_base_is_not_trusted_while_a_nearer_one_may_be_cut_off() {
+    let origin = Repo::new();
+    origin.git(&["switch", "--quiet", "--create", "side"]);
+    origin.touch("winlib/src/lib.rs").commit();
+    origin.git(&["switch", "--quiet", "main"]);
+    origin.touch("core/src/lib.rs").commit();
+    origin.git(&["branch", "feature"]);
+    (0..60).for_each(|_| drop(origin.git(&["commit", "--quiet", "--allow-empty", "-m", "x"])));
+    origin.git(&["merge", "--quiet", "--no-edit", "side"]);
+    origin.git(&["switch", "--quiet", "feature"]);
+    origin.touch("solo/src/lib.rs").commit();
+    let clone = tempfile::tempdir().unwrap();
+    let shallow = Shallow { origin, clone };
+    let url = shallow.url();
+    git(
+        shallow.clone.path(),
+        &[
+            "clone",
+            "--quiet",
+            "--depth",
+            "3",
+            "--no-single-branch",
+            "--branch",
+            "feature",
+            &url,
+            ".",
+        ],
+    );
+    let base = git(shallow.clone.path(), &["merge-base", "origin/main", "HEAD"]);
+    let start = shallow.origin.git(&["rev-parse", "start"]);
+    assert_eq!(base, start, "the clone shows the old one alone");
+    let run = shallow.scope(&["--base", "origin/main", "--head", "HEAD"], &[]);
+    assert_eq!(selected(&run).0, "solo", "{run}");
+}
+
 #[test]
 fn a_pull_request_is_compared_with_what_it_is_merged_into() {
     let shallow = Shallow::new("merge", 60);
