@@ -11,6 +11,7 @@ use crate::term::{ColorChoice, Format};
 
 mod build_extension;
 mod check_services;
+mod ci;
 mod clean_artifacts;
 mod completions;
 mod db;
@@ -91,6 +92,7 @@ pub enum Cmd {
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
+    Ci(ci::Ci),
     Completions(completions::Completions),
 }
 
@@ -117,6 +119,7 @@ impl Cmd {
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
+            Cmd::Ci(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub make: Make,
     /// The tests of each language: where their reports are.
     pub tests: BTreeMap<String, Tests>,
+    /// What CI asks: what a change touches, and how tests split over runners.
+    pub ci: Ci,
 }
 
 /// Facts about the workspace itself.
@@ -321,6 +323,102 @@ pub struct Tests {
     pub directory: PathBuf,
 }
 
+/// What `cargo xtask ci` knows of the workspace beyond its crate graph.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Ci {
+    /// Which files touch what. Paths are relative to the root, with `/`; `*` is any run of characters
+    /// within a name, `**` any number of directories.
+    pub scope: CiScope,
+    /// Languages, by name, and what touches each.
+    pub languages: BTreeMap<String, CiLanguage>,
+    /// Jobs of the workflow, by name, and what each runs for.
+    pub jobs: BTreeMap<String, CiJob>,
+    /// How tests split over runners.
+    pub shards: CiShards,
+}
+
+/// Which files touch what.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CiScope {
+    /// Files that touch everything. `.cargo/`, `.config/` and `rust-toolchain` always do.
+    pub everything: Vec<String>,
+    /// Files that touch nothing by themselves. Rust sources, manifests and what a crate includes
+    /// always touch their member.
+    pub nothing: Vec<String>,
+    /// What files touch, where the crate graph does not know it.
+    pub rules: Vec<CiRule>,
+    /// Members whose programs a member's tests run, by the tested one's name: as a dev-dependency.
+    pub uses: BTreeMap<String, Vec<String>>,
+}
+
+/// What some files touch.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CiRule {
+    /// The files.
+    pub paths: Vec<String>,
+    /// Members that they touch, with all that depends on them; `*` is any run of characters.
+    pub members: Vec<String>,
+    /// Languages that they touch.
+    pub languages: Vec<String>,
+}
+
+/// What touches a language.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CiLanguage {
+    /// Members that are of this language, by name; `*` is any run of characters.
+    pub members: Vec<String>,
+    /// Directories that are of this language, with the members in them. Their other files touch the
+    /// language, but not the member.
+    pub directories: Vec<String>,
+}
+
+/// When a job runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum CiWhen {
+    /// When something that it names is touched.
+    #[default]
+    Touched,
+    /// Always.
+    Always,
+}
+
+/// What a job runs for: any of these.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CiJob {
+    /// When it runs.
+    pub when: CiWhen,
+    /// Languages.
+    pub languages: Vec<String>,
+    /// Members, by name; `*` is any run of characters.
+    pub members: Vec<String>,
+    /// Changed files, whatever else they touch.
+    pub paths: Vec<String>,
+    /// Further values of its entry in the matrix.
+    pub matrix: BTreeMap<String, String>,
+}
+
+/// How tests split over runners.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct CiShards {
+    /// JUnit reports of nextest, of earlier runs, by whose times the tests are balanced; patterns as
+    /// in `[tests.LANGUAGE]`.
+    pub times: Vec<String>,
+}
+
 impl Config {
     /// Reads and checks the file; an absent one is the empty configuration.
     ///
@@ -390,6 +488,7 @@ impl Config {
                 self.env.profiles.keys(),
             ));
         }
+        self.check_ci(name)?;
         for (language, tests) in &self.tests {
             for pattern in &tests.junit {
                 check_pattern(pattern, &format!("{name}: [tests.{language}] junit"))?;
@@ -429,6 +528,62 @@ impl Config {
                 return Err(Fault::usage(format!(
                     "{name}: [setup.{part}] has an empty command"
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Patterns must be paths, and languages must exist.
+    fn check_ci(&self, name: &str) -> Result<(), Fault> {
+        let ci = &self.ci;
+        let languages = |named: &[String], whose: &str| {
+            let unknown = named.iter().find(|it| !ci.languages.contains_key(*it));
+            unknown.map_or(Ok(()), |unknown| {
+                Err(unknown_name(
+                    format!(
+                        "{name}: {whose} names the language `{unknown}`, which [ci.languages] does not have"
+                    ),
+                    unknown,
+                    ci.languages.keys(),
+                ))
+            })
+        };
+        let patterns = |patterns: &[String], whose: &str| {
+            // The repository may be larger than the workspace.
+            let inside = |it: &String| it.trim_start_matches("../").to_owned();
+            let mut all = patterns.iter().map(inside);
+            all.try_for_each(|it| check_pattern(&it, &format!("{name}: {whose}")))
+        };
+        patterns(&ci.scope.everything, "[ci.scope] everything")?;
+        patterns(&ci.scope.nothing, "[ci.scope] nothing")?;
+        patterns(&ci.shards.times, "[ci.shards] times")?;
+        for rule in &ci.scope.rules {
+            let whose = format!("[[ci.scope.rules]] of {:?}", rule.paths);
+            patterns(&rule.paths, &whose)?;
+            languages(&rule.languages, &whose)?;
+            if rule.paths.is_empty() {
+                return Err(Fault::usage(format!(
+                    "{name}: a [[ci.scope.rules]] has no `paths`"
+                )));
+            }
+        }
+        for (language, facts) in &ci.languages {
+            patterns(
+                &facts.directories,
+                &format!("[ci.languages.{language}] directories"),
+            )?;
+        }
+        for (job, facts) in &ci.jobs {
+            let whose = format!("[ci.jobs.{job}]");
+            patterns(&facts.paths, &whose)?;
+            languages(&facts.languages, &whose)?;
+            let idle =
+                facts.languages.is_empty() && facts.members.is_empty() && facts.paths.is_empty();
+            if facts.when == CiWhen::Touched && idle {
+                return Err(Fault::usage(format!(
+                    "{name}: nothing makes {whose} run: it has no languages, members or paths"
+                ))
+                .hint("`when = \"always\"` runs it for every change"));
             }
         }
         Ok(())
@@ -572,6 +727,33 @@ mod tests {
         let (said, _) = message("[tests.rust]\njunit=['a\\b']");
         assert!(said.contains("write `/`"), "{said}");
         assert!(Config::parse("[tests.rust]\njunit=['target/**/*.xml']", "x").is_ok());
+    }
+
+    #[test]
+    fn what_ci_names_must_exist_and_a_job_must_have_a_cause() {
+        let (said, hint) = message("[ci.languages.rust]\n[ci.jobs.test]\nlanguages=['rusty']");
+        assert!(
+            said.contains("[ci.jobs.test] names the language `rusty`"),
+            "{said}"
+        );
+        assert_eq!(hint.as_deref(), Some("did you mean `rust`?"));
+        assert!(
+            message("[ci.jobs.idle]")
+                .0
+                .contains("nothing makes [ci.jobs.idle] run")
+        );
+        assert!(
+            message("[[ci.scope.rules]]\nmembers=['a']")
+                .0
+                .contains("no `paths`")
+        );
+        let (said, _) = message("[ci.scope]\nnothing=['/docs']");
+        assert!(
+            said.contains("[ci.scope] nothing: `/docs` is no path"),
+            "{said}"
+        );
+        assert!(Config::parse("[ci.scope]\nnothing=['../other/**']", "x").is_ok());
+        assert!(Config::parse("[ci.jobs.lint]\nwhen='always'", "x").is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! To add a command: one file in `src/cmd/`, one line in each of the three lists of [`cmd`].
 
 pub mod artifacts;
+pub mod ci;
 pub mod cmd;
 pub mod config;
 pub mod cx;
@@ -20,6 +21,7 @@ pub mod error;
 
 pub mod exit;
 pub mod fsx;
+pub mod github;
 pub mod glob;
 pub mod install;
 pub mod junit;

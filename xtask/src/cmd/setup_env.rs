@@ -1,10 +1,6 @@
 //! `cargo xtask setup-env`
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
-
-use anyhow::Context as _;
 
 use crate::cx::Cx;
 use crate::env_file;
@@ -12,6 +8,7 @@ use crate::environment::{Choice, Environment, Origin};
 use crate::error::Fault;
 use crate::exit::Exit;
 use crate::fsx;
+use crate::github;
 use crate::mask;
 
 /// Compose the environment from its layers and write .env
@@ -59,7 +56,7 @@ impl SetupEnv {
             return Ok(Exit::Done);
         }
         if self.github {
-            return github(cx, &Environment::resolve(cx, &self.choice)?);
+            return to_github(cx, &Environment::resolve(cx, &self.choice)?);
         }
         let path = cx.root.join(".env");
         let text = fsx::read_optional(&path)?.unwrap_or_default();
@@ -175,8 +172,8 @@ fn double_quotes(value: &str) -> String {
 }
 
 /// Appends to `$GITHUB_ENV` in the form for any value, and masks secrets in the job's log.
-fn github(cx: &Cx, environment: &Environment) -> anyhow::Result<Exit> {
-    let Some(file) = cx.env.get("GITHUB_ENV").filter(|file| !file.is_empty()) else {
+fn to_github(cx: &Cx, environment: &Environment) -> anyhow::Result<Exit> {
+    let Some(file) = github::file(cx, "GITHUB_ENV") else {
         return Err(Fault::usage("GITHUB_ENV is not set")
             .hint("this is for GitHub Actions; use `--print sh` elsewhere")
             .into());
@@ -185,19 +182,11 @@ fn github(cx: &Cx, environment: &Environment) -> anyhow::Result<Exit> {
     for (name, value) in &values {
         for secret in secrets(name, value) {
             cx.term
-                .line(&format!("::add-mask::{}", escape_command(secret)))?;
+                .line(&format!("::add-mask::{}", github::escape_data(secret)))?;
         }
     }
-    let mut random = [0_u8; 16];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    let suffix: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = render_github(&values, &suffix);
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(Path::new(file))
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("failed to append to `{file}` (GITHUB_ENV)"))?;
+    let text = github::assignments(&values, &github::random()?);
+    github::append(file, "GITHUB_ENV", &text)?;
     cx.term.status(
         "Appended",
         &format!("{} variables to GITHUB_ENV", values.len()),
@@ -214,26 +203,6 @@ fn secrets<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
             .collect();
     }
     mask::url_passwords(value)
-}
-
-/// "Workflow commands" of GitHub Actions: these three characters are escaped.
-fn escape_command(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
-/// `NAME<<DELIMITER`, the value, the delimiter. No line of a value may be the delimiter.
-fn render_github(values: &[(&str, &str)], random: &str) -> String {
-    let mut text = String::new();
-    for (name, value) in values {
-        let mut delimiter = format!("xtask_{random}");
-        while value.contains(&delimiter) {
-            delimiter.push('_');
-        }
-        let _ = writeln!(text, "{name}<<{delimiter}\n{value}\n{delimiter}");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -268,14 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_with_the_delimiter_gets_another_one() {
-        let text = render_github(&[("A", "x\nxtask_7\nB=evil")], "7");
-        assert_eq!(text, "A<<xtask_7_\nx\nxtask_7\nB=evil\nxtask_7_\n");
-    }
-
-    #[test]
-    fn masks_are_escaped_as_workflow_commands_want() {
-        assert_eq!(escape_command("a%b\r\n"), "a%25b%0D%0A");
+    fn secrets_are_masked_line_by_line() {
         assert_eq!(secrets("API_TOKEN", "one\n\ntwo"), ["one", "two"]);
         assert_eq!(secrets("DATABASE_URL", "postgresql://u:pw@h/d"), ["pw"]);
     }

@@ -21,6 +21,8 @@ fn help_names_every_command_and_ends_zero() {
         "setup-nextest",
         "clean-artifacts",
         "doctor",
+        "parallel",
+        "ci",
         "completions",
     ] {
         assert!(

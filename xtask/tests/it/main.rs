@@ -3,6 +3,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // In tests a panic is the failure report.
 
 mod check_services;
+mod ci_report;
+mod ci_scope;
+mod ci_shards;
 mod clean;
 mod cli;
 mod environment;
