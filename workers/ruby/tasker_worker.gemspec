@@ -17,6 +17,6 @@ Gem::Specification.new do |spec|
   spec.executables = ["tasker-worker-ruby"]
 
   spec.add_development_dependency "rspec", "~> 3.12"
-  spec.add_development_dependency "rspec_junit_formatter", ">= 0.4"
+  spec.add_development_dependency "rspec_junit_formatter", "~> 0.4"
   spec.add_development_dependency "rubocop", "~> 1.39"
 end

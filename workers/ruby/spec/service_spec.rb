@@ -44,7 +44,7 @@ RSpec.describe TaskerWorker::Service, :integration do
         program = start_reference
         wait_healthy(program)
         program.signal(signal)
-        expect(elapsed { expect(program.wait).to eq(0) }).to be < 5
+        expect(elapsed { expect(program.wait).to eq(0) }).to be < 15
         expect(program.errors).to eq("")
       end
     end
@@ -71,7 +71,7 @@ RSpec.describe TaskerWorker::Service, :integration do
       id = submit("ruby_stubborn", { name: "only", handler: "block" })
       program.wait_for_line("blocks #{id}")
       program.signal("TERM")
-      expect(elapsed { expect(program.wait).to eq(0) }).to be_between(1, 6)
+      expect(elapsed { expect(program.wait).to eq(0) }).to be_between(1, 15)
       expect(task(id)["state"]).to eq("in_progress")
 
       wait_healthy(start("stubborn", "STUBBORN" => "no", **visibility))
@@ -87,7 +87,7 @@ RSpec.describe TaskerWorker::Service, :integration do
       program.wait_for_line("stops true")
       sleep 0.3
       program.signal("INT")
-      expect(elapsed { expect(program.wait).to eq("INT") }).to be < 5
+      expect(elapsed { expect(program.wait).to eq("INT") }).to be < 15
       expect(task(id)["state"]).to eq("in_progress")
 
       wait_healthy(start("impatient", "SECONDS" => "0"))
@@ -100,7 +100,7 @@ RSpec.describe TaskerWorker::Service, :integration do
                                          "RUBY_WORKER_PORT" => port.to_s)
       expect(program.url).to end_with(":#{port}")
       program.signal("INT")
-      expect(elapsed { expect(program.wait).to eq(0) }).to be < 5
+      expect(elapsed { expect(program.wait).to eq(0) }).to be < 15
       expect(program.rest).to eq("the port is free\n")
     end
 
@@ -108,7 +108,7 @@ RSpec.describe TaskerWorker::Service, :integration do
       program = start_reference("DATABASE_URL" => "postgres://nobody@127.0.0.1:1/none")
       expect(program.url).to start_with("http://")
       program.signal("INT")
-      expect(elapsed { expect(program.wait).to eq("INT") }).to be < 5
+      expect(elapsed { expect(program.wait).to eq("INT") }).to be < 15
     end
   end
 

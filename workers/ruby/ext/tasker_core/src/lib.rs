@@ -62,9 +62,11 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// By the garbage collector, perhaps: the stop takes its time elsewhere.
+    /// By the garbage collector, perhaps: the stop takes its time elsewhere. Without a look at the
+    /// lock, which another thread may have had when the process forked.
     fn drop(&mut self) {
-        let Some(service) = self.replace(None) else {
+        let place = self.service.get_mut();
+        let Some(service) = place.unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
         if self.owner.is_here() {
@@ -238,7 +240,8 @@ impl Drop for Job {
     /// No result, no word to the service, which may be in another process: the step runs again when
     /// its message comes back.
     fn drop(&mut self) {
-        std::mem::forget(self.lock().take());
+        let job = self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::forget(job.take());
     }
 }
 
