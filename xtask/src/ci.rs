@@ -4,6 +4,7 @@
 //! All but [`git`] decide on plain data; only that runs a program.
 
 pub mod event;
+pub mod gate;
 pub mod git;
 pub mod includes;
 pub mod lock;

@@ -3,6 +3,7 @@
 use crate::cx::Cx;
 use crate::exit::Exit;
 
+mod gate;
 mod report;
 mod scope;
 mod shards;
@@ -29,6 +30,7 @@ enum Action {
     Shards(shards::Shards),
     TestShard(shards::TestShard),
     Report(report::Report),
+    Gate(gate::Gate),
 }
 
 impl Ci {
@@ -38,6 +40,7 @@ impl Ci {
             Action::Shards(it) => it.run(cx),
             Action::TestShard(it) => it.run(cx),
             Action::Report(it) => it.run(cx),
+            Action::Gate(it) => it.run(cx),
         }
     }
 }

@@ -18,3 +18,4 @@ mod services;
 mod setup;
 mod support;
 mod tidy;
+mod workflows;
