@@ -145,8 +145,11 @@ impl Term {
         self.say(&format!("{} {message}", self.paint(Style::Cyan, "hint:")));
     }
 
-    /// An error with its chain of causes and its hint (stderr; always).
+    /// An error with its chain of causes and its hint (stderr; always, but once).
     pub fn error(&self, error: &anyhow::Error) {
+        if error::is_shown(error) {
+            return;
+        }
         if error::exit_of(error) == Exit::Interrupted {
             self.say(&self.paint(Style::Yellow, "interrupted"));
             return;
@@ -168,13 +171,22 @@ impl Term {
     /// # Errors
     /// Any other failure to write.
     pub fn data(&self, text: &str) -> anyhow::Result<()> {
+        self.stream(text).map(|_| ())
+    }
+
+    /// Data on stdout that more will follow: `false` when nobody reads it any more.
+    ///
+    /// # Errors
+    /// As [`Term::data`].
+    pub fn stream(&self, text: &str) -> anyhow::Result<bool> {
         let mut stdout = io::stdout().lock();
         match stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.flush())
         {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
