@@ -4,6 +4,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,11 @@ const REST: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the command cannot be started.
 pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
+    run_unless(command, &AtomicBool::new(false))
+}
+
+/// As [`run`], and ends the child as a signal would once `cancelled` is set by another thread.
+fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
     let mut child = command
         .spawn()
         .map_err(|error| not_started(command, &error))?;
@@ -112,7 +118,7 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
-            if !platform::interrupted() {
+            if !platform::interrupted() && kill_at.is_none() {
                 return Ok(exit_of(status));
             }
             end_rest(&below, kill_at.unwrap_or_else(|| Instant::now() + REST));
@@ -127,8 +133,14 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
                 platform::forward_signal(child.id());
             }
             if interrupts > 1 {
-                kill_at = kill_at.or(Some(Instant::now() + HURRY));
+                let soon = Instant::now() + HURRY;
+                kill_at = Some(kill_at.map_or(soon, |at| soon.min(at)));
             }
+        }
+        if cancelled.load(Ordering::SeqCst) && kill_at.is_none() {
+            below = platform::in_our_group(child.id());
+            below.iter().for_each(|it| platform::terminate(it.pid));
+            kill_at = Some(Instant::now() + REST);
         }
         if kill_at.is_some_and(|at| at <= Instant::now()) {
             below.extend(platform::in_our_group(child.id()));
@@ -168,8 +180,16 @@ fn kill_all(processes: &[Process]) {
 /// # Errors
 /// When it cannot be started, when it fails (its own words are on stderr), and after Ctrl-C.
 pub fn step(command: &mut Command) -> anyhow::Result<()> {
+    step_unless(command, &AtomicBool::new(false))
+}
+
+/// As [`step`], and ends it as a signal would once `cancelled` is set by another thread.
+///
+/// # Errors
+/// As [`step`]; the end of one that was cancelled is an interruption.
+pub fn step_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).stdout(std::io::stderr());
-    match run(command)? {
+    match run_unless(command, cancelled)? {
         Exit::Done => Ok(()),
         Exit::Interrupted => Err(Fault::interrupted().into()),
         exit => Err(Fault::new(format!(

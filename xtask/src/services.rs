@@ -17,6 +17,7 @@ mod stop;
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use graph::order;
@@ -133,6 +134,16 @@ pub fn build<'a>(
     services: impl Iterator<Item = &'a Service>,
     profile: Profile,
 ) -> anyhow::Result<()> {
+    build_unless(cx, services, profile, &AtomicBool::new(false))
+}
+
+/// As [`build`], until another thread has something better to say.
+fn build_unless<'a>(
+    cx: &Cx,
+    services: impl Iterator<Item = &'a Service>,
+    profile: Profile,
+    cancelled: &AtomicBool,
+) -> anyhow::Result<()> {
     let mut done = BTreeSet::new();
     for service in services {
         let words = match profile {
@@ -142,12 +153,12 @@ pub fn build<'a>(
         if words.is_empty() || !done.insert((words, &service.directory)) {
             continue;
         }
-        if platform::interrupted() {
+        if platform::interrupted() || cancelled.load(Ordering::SeqCst) {
             return Err(Fault::interrupted().into());
         }
         let mut command = proc::command(cx, words, &cx.root.join(&service.directory))?;
         cx.term.status("Building", &words.join(" "));
-        proc::step(&mut command)?;
+        proc::step_unless(&mut command, cancelled)?;
     }
     Ok(())
 }

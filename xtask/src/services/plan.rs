@@ -21,6 +21,9 @@ pub(super) struct Plan<'a> {
 pub(super) struct Node<'a> {
     pub(super) name: String,
     pub(super) service: &'a Service,
+    /// The port that it is told now.
+    pub(super) configured: Option<u16>,
+    /// The port that it has: that of its start, where it runs already.
     pub(super) port: Option<u16>,
     pub(super) sight: Sight,
 }
@@ -52,14 +55,15 @@ impl<'a> Plan<'a> {
         let mut nodes = Vec::new();
         for (name, sight) in order.iter().zip(home.look(&order)) {
             let service = config.service(name)?;
-            let port = match service.kind {
+            let configured = match service.kind {
                 ServiceKind::Postgres => None,
                 ServiceKind::Http | ServiceKind::Tcp => port(name, service, &environment)?,
             };
             nodes.push(Node {
                 name: name.clone(),
                 service,
-                port,
+                configured,
+                port: sight.port(configured),
                 sight,
             });
         }
@@ -69,6 +73,7 @@ impl<'a> Plan<'a> {
     pub(super) fn look_again(&mut self, home: &Home) {
         for node in &mut self.nodes {
             node.sight = home.look_at(&node.name);
+            node.port = node.sight.port(node.configured);
         }
     }
 
@@ -80,8 +85,11 @@ impl<'a> Plan<'a> {
             .filter(|node| node.is_to_launch() || restarted.contains(&node.name))
             .collect();
         for (at, node) in launches.iter().enumerate() {
-            let Some(port) = node.port else { continue };
-            if let Some(other) = launches[..at].iter().find(|it| it.port == node.port) {
+            let Some(port) = node.configured else {
+                continue;
+            };
+            let mut before = launches[..at].iter();
+            if let Some(other) = before.find(|it| it.configured == Some(port)) {
                 return Err(Fault::usage(format!(
                     "services `{}` and `{}` both want port {port}",
                     other.name, node.name
@@ -89,7 +97,7 @@ impl<'a> Plan<'a> {
                 .hint("give each a port of its own in `.config/xtask.toml` or by its variable")
                 .into());
             }
-            if node.runs() || probe::port_is_free(port) {
+            if (node.runs() && node.port == Some(port)) || probe::port_is_free(port) {
                 continue;
             }
             let holders = platform::port_holders(port);

@@ -34,9 +34,11 @@ impl Up {
                 .count()
                 > 1;
             // One variable for several services tells none of their ports.
-            if let Some(port) = port(name, service, &environment)?
-                && !shared
-            {
+            let port = match self.ports.get(name) {
+                Some(port) => Some(*port),
+                None => port(name, service, &environment)?,
+            };
+            if let Some(port) = port.filter(|_| !shared) {
                 command.env(variable, port.to_string());
             }
         }

@@ -3,6 +3,7 @@
 //! One loop decides; builds, the database and the probes run beside it and send what they find. The
 //! first failure is shown at once, then all that this call has started is stopped again.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::Child;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use super::plan::{Node, Plan};
 use super::spawn::{spawn, stranger_on_port};
 use super::state::{Home, Record};
 use super::stop;
-use super::{Profile, build, chosen, command, logs, port_taken, probe_service, secrets};
+use super::{
+    Profile, build, build_unless, chosen, command, logs, port_taken, probe_service, secrets,
+};
 use crate::config::{Config, Service};
 use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
@@ -56,6 +59,8 @@ pub struct Up {
     pub(super) database_url: Option<String>,
     /// The processes of services, with the child where it is one of ours.
     pub(super) processes: Vec<Running>,
+    /// Their ports: one that was up before may have been told another than is configured now.
+    pub(super) ports: BTreeMap<String, u16>,
     /// Held while they are used.
     pub(super) leases: Vec<File>,
 }
@@ -153,8 +158,12 @@ fn start_planned(
     options: Options,
     built: bool,
 ) -> anyhow::Result<Up> {
+    let ports = plan.nodes.iter().map(|node| (&node.name, node.port));
     let mut up = Up {
         names: plan.nodes.iter().map(|node| node.name.clone()).collect(),
+        ports: ports
+            .filter_map(|(name, port)| Some((name.clone(), port?)))
+            .collect(),
         ..Up::default()
     };
     // Before anything is started: who ends meanwhile must see that we need it.
@@ -245,8 +254,9 @@ struct Launcher<'a, 'b> {
     dead: Vec<Record>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
-    next_word: Duration,
     since: Instant,
+    next_word: Duration,
+    last_words: String,
 }
 
 impl<'a, 'b> Launcher<'a, 'b> {
@@ -269,8 +279,9 @@ impl<'a, 'b> Launcher<'a, 'b> {
             dead: Vec::new(),
             sender,
             receiver,
-            next_word: FIRST_WORD,
             since: Instant::now(),
+            next_word: FIRST_WORD,
+            last_words: String::new(),
         }
     }
 
@@ -288,10 +299,8 @@ impl<'a, 'b> Launcher<'a, 'b> {
             if !self.built {
                 let (sender, cancelled) = (self.sender.clone(), &cancelled);
                 scope.spawn(move || {
-                    let wanted = builds
-                        .into_iter()
-                        .take_while(|_| !cancelled.load(Ordering::SeqCst));
-                    sender.send(Event::Built(build(cx, wanted, profile))).ok()
+                    let built = build_unless(cx, builds.into_iter(), profile, cancelled);
+                    sender.send(Event::Built(built)).ok()
                 });
             }
             let result = self.drive();
@@ -568,6 +577,12 @@ impl<'a, 'b> Launcher<'a, 'b> {
                 self.cx
                     .term
                     .status("Running", &format!("{} (pid {pid}) already", node.name));
+                if let Some(other) = node.configured.filter(|_| node.configured != node.port) {
+                    self.cx.term.warn(&format!(
+                        "`{0}` listens{place}, as it was told at its start, and not on {other}: `cargo xtask services restart {0}`",
+                        node.name
+                    ));
+                }
                 if starting.record.as_ref().is_some_and(Record::is_outdated) {
                     self.cx.term.warn(&format!(
                         "`{0}` runs a program that has been built anew since: `cargo xtask services restart {0}`",
@@ -663,8 +678,13 @@ impl<'a, 'b> Launcher<'a, 'b> {
         logs::shown(&logs::tail(self.home, name, LOG_LINES, &secrets(self.cx)))
     }
 
+    /// On a terminal one line that changes; else a line now and then.
     fn talk(&mut self) {
-        if self.since.elapsed() < self.next_word {
+        let since = self.since.elapsed();
+        // Builds and the database talk for themselves, in between.
+        let silent = self.built && !self.waits_for_database();
+        let live = self.cx.term.has_live_lines() && silent;
+        if since < FIRST_WORD || (since < self.next_word && !live) {
             return;
         }
         let waiting = self.plan.nodes.iter().zip(&self.stages);
@@ -677,12 +697,21 @@ impl<'a, 'b> Launcher<'a, 'b> {
                 _ => None,
             })
             .collect();
-        // Builds and the database talk for themselves.
-        if !words.is_empty() {
-            self.next_word = self.since.elapsed() + NEXT_WORD;
-            self.cx
-                .term
-                .status("Waiting", &format!("for {}", words.join(", ")));
+        let words = format!("for {}", words.join(", "));
+        if words == "for " || words == self.last_words {
+            return;
         }
+        if live {
+            self.cx.term.live("Waiting", &words);
+        } else {
+            self.next_word = since + NEXT_WORD;
+            self.cx.term.status("Waiting", &words);
+        }
+        self.last_words = words;
+    }
+
+    fn waits_for_database(&self) -> bool {
+        let mut nodes = self.plan.nodes.iter().zip(&self.stages);
+        nodes.any(|(node, stage)| node.is_database() && !matches!(stage, Stage::Up))
     }
 }

@@ -144,6 +144,12 @@ impl Sight {
         self.family.leader.as_ref()
     }
 
+    /// The port that it was told at its start, while it runs; else the one that it would be told now.
+    pub(super) fn port(&self, configured: Option<u16>) -> Option<u16> {
+        let told = self.leader().and(self.record.as_ref());
+        told.and_then(|record| record.port).or(configured)
+    }
+
     /// The run that its leader says it belongs to.
     pub(super) fn run(&self, scope: &str) -> Option<String> {
         let mark = self.leader()?.mark.as_ref()?;

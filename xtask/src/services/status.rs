@@ -108,8 +108,8 @@ pub fn status(cx: &Cx, names: &[String]) -> anyhow::Result<Vec<Status>> {
             Err(error) => return Err(error),
         };
         let port = match service.filter(|it| it.kind != ServiceKind::Postgres) {
-            Some(service) => port(name, service, &environment)?,
-            None => None,
+            Some(service) => sight.port(port(name, service, &environment)?),
+            None => sight.port(None),
         };
         looks.push((sight, service, port));
     }

@@ -375,3 +375,70 @@ fn a_program_that_clears_its_environment_is_known_all_the_same() {
         .says("Stopped web");
     assert!(!answers(port));
 }
+
+#[test]
+fn a_service_is_looked_for_where_it_was_told_to_be() {
+    let (configured, told) = (free_port(), free_port());
+    let fixture = Fixture::new(&service("web", "healthy", configured, ""));
+    let _stop = Stop(&fixture);
+    let mut command = fixture.xtask(&["services", "start"]);
+    command.env("PORT", told.to_string());
+    assert!(command.output().unwrap().status.success());
+    let row = row(&fixture, "web");
+    assert_eq!(
+        (&row["state"], &row["port"]),
+        (&"healthy".into(), &told.into()),
+        "{row}"
+    );
+    fixture.run(&["services", "start"]).code(0).says(&format!(
+        "`web` listens on port {told}, as it was told at its start, and not on {configured}"
+    ));
+    fixture
+        .run(&["with-services", "--", &server(), "print", "PORT"])
+        .code(0)
+        .prints(&format!("PORT={told}\n"));
+    fixture.run(&["services", "restart", "web"]).code(0);
+    assert!(answers(configured) && !answers(told));
+}
+
+#[test]
+fn a_build_ends_when_there_is_nothing_more_to_build_for() {
+    let build = format!("build = [{:?}, \"build\"]", server());
+    // Somebody else is to start `db`, and has not.
+    let text = format!("[services.db]\nkind = \"tcp\"\nport = {}\n", free_port())
+        + &service("web", "healthy", free_port(), &build);
+    let fixture = Fixture::new(&text);
+    fixture.file("slow", "");
+    let since = Instant::now();
+    fixture
+        .run(&["services", "start", "db", "web"])
+        .code(1)
+        .says("`db` is not healthy")
+        .says("has no `command` to start it by");
+    assert!(since.elapsed() < Duration::from_secs(3));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_waiting_is_one_line() {
+    let fixture = Fixture::new(&service("web", "ill", free_port(), ""));
+    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let mut command = Command::new("script");
+    command
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("{xtask} services start"))
+        .arg("/dev/null")
+        .current_dir(fixture.root())
+        .env_remove("CARGO_TARGET_DIR")
+        .env("TERM", "xterm")
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("Waiting for web (1 s: HTTP 503: no database)"),
+        "{said}"
+    );
+    // The error takes its place.
+    assert!(said.contains("\r\u{1b}[2K\u{1b}[31merror:"), "{said:?}");
+}
