@@ -1,6 +1,7 @@
-//! A server for the tests of services and probes: well, ill, or lying, as its arguments say.
+//! A server for the tests of services and probes: well, ill, lying or deaf, as its arguments say.
 //!
-//! `fixture-server MODE` listens on 127.0.0.1:$PORT.
+//! `fixture-server MODE` listens on 127.0.0.1:$PORT, `DELAY_MS` after its start, and ends with exit
+//! code 7 after `LIFE_MS`.
 
 #![allow(clippy::expect_used, reason = "it serves tests: a panic is the report")]
 #![allow(
@@ -15,26 +16,152 @@ use std::thread;
 use std::time::Duration;
 
 fn main() {
-    let mode = std::env::args().nth(1).unwrap_or_default();
+    let mut args = std::env::args().skip(1);
+    let mode = args.next().unwrap_or_default();
+    thread::sleep(milliseconds("DELAY_MS").unwrap_or_default());
+    if let Some(life) = milliseconds("LIFE_MS") {
+        thread::spawn(move || {
+            thread::sleep(life);
+            eprintln!("the end has come");
+            std::process::exit(7);
+        });
+    }
     match mode.as_str() {
         "die" => {
             eprintln!("cannot connect to postgresql://app:hunter2@db/app");
             std::process::exit(3);
         }
-        "deaf" => loop {
-            thread::sleep(Duration::from_secs(1));
-        },
+        "leave" => {}
+        "deaf" => deaf(),
         "parent" => {
-            let program = std::env::current_exe().expect("a path");
-            // Not waited for: the tests look at what becomes of it.
-            let _child = Command::new(program)
-                .arg("deaf")
-                .stdin(Stdio::null())
-                .spawn()
-                .expect("a child");
+            below("deaf").spawn().expect("a child");
             serve("healthy");
         }
+        // The child serves, and outlives its parent.
+        "heir" => {
+            below("healthy").spawn().expect("a child");
+            deaf();
+        }
+        "shell" => {
+            below("deaf").spawn().expect("a child");
+            deaf();
+        }
+        // A build: it fails where there is a file `broken`, and takes its time where one is `slow`.
+        "build" => {
+            if std::path::Path::new("slow").exists() {
+                below("deaf").spawn().expect("a child");
+                deaf();
+            }
+            if std::path::Path::new("broken").exists() {
+                eprintln!("it does not compile");
+                std::process::exit(1);
+            }
+        }
+        // A command: it says that it runs, and ends when a file of this name is there.
+        "until" => {
+            let file = args.next().expect("a file");
+            std::fs::write(format!("{file}.runs"), "").expect("a file");
+            while !std::path::Path::new(&file).exists() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        "print" => {
+            for name in args {
+                println!("{name}={}", std::env::var(&name).unwrap_or_default());
+            }
+        }
+        #[cfg(unix)]
+        other if unix::run(other) => {}
         mode => serve(mode),
+    }
+}
+
+fn milliseconds(variable: &str) -> Option<Duration> {
+    let value = std::env::var(variable).ok()?;
+    Some(Duration::from_millis(value.parse().expect("milliseconds")))
+}
+
+/// This program in another mode. Not waited for: the tests look at what becomes of it.
+fn below(mode: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command
+        .arg(mode)
+        .stdin(Stdio::null())
+        .env_remove("LIFE_MS")
+        .env_remove("DELAY_MS");
+    command
+}
+
+fn deaf() -> ! {
+    loop {
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// What Unix alone has: signals and sessions.
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::process::CommandExt as _;
+
+    use signal_hook::consts::SIGTERM;
+    use signal_hook::iterator::Signals;
+
+    use super::*;
+
+    pub(super) fn run(mode: &str) -> bool {
+        match mode {
+            // Does not end when it is asked to.
+            "stubborn" => {
+                on_terminate(|| {});
+                serve("healthy");
+            }
+            // Takes `GRACE_MS` to end, and says when it has.
+            "graceful" => {
+                on_terminate(|| {
+                    println!("cleaning up");
+                    thread::sleep(milliseconds("GRACE_MS").unwrap_or(Duration::from_millis(500)));
+                    println!("ended well");
+                    std::process::exit(0);
+                });
+                serve("healthy");
+            }
+            // Ends at once, as `uv run` or `npm start` may, while its child takes its time.
+            "wrapper" => {
+                below("graceful").spawn().expect("a child");
+                deaf();
+            }
+            // Its child becomes a daemon: another session, its parent gone.
+            "escape" => {
+                below("daemon")
+                    .spawn()
+                    .expect("a child")
+                    .wait()
+                    .expect("its end");
+                serve("healthy");
+            }
+            "daemon" => {
+                nix::unistd::setsid().expect("a session");
+                below("deaf").spawn().expect("a grandchild");
+            }
+            // Its child has another group and knows nothing of where it comes from.
+            "bare" => {
+                let mark = std::env::var("XTASK_TEST").unwrap_or_default();
+                below("deaf")
+                    .env_clear()
+                    .env("XTASK_TEST", mark)
+                    .process_group(0)
+                    .spawn()
+                    .expect("a child");
+                serve("healthy");
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn on_terminate(act: impl Fn() + Send + 'static) {
+        let mut signals = Signals::new([SIGTERM]).expect("a handler");
+        thread::spawn(move || signals.forever().for_each(|_| act()));
     }
 }
 

@@ -158,6 +158,10 @@ pub struct Service {
     /// Seconds that it has to end after it was asked to.
     #[serde(default = "default_stop_timeout")]
     pub stop_timeout: u64,
+    /// Whether the port is opened by the command or by a process below it: then whoever else answers
+    /// there is a stranger. `false` where a daemon opens it, as for `docker run --publish`.
+    #[serde(default = "yes")]
+    pub owns_port: bool,
 }
 
 fn yes() -> bool {
@@ -456,6 +460,7 @@ impl Config {
     /// Names that refer to each other must exist.
     fn check(&self, name: &str) -> Result<(), Fault> {
         for (service, facts) in &self.services {
+            check_service(service, facts, name)?;
             for needed in &facts.depends_on {
                 if !self.services.contains_key(needed) {
                     return Err(unknown_name(
@@ -621,6 +626,31 @@ impl Config {
     }
 }
 
+/// A service's name is that of a directory, too; its times are added to others.
+fn check_service(service: &str, facts: &Service, name: &str) -> Result<(), Fault> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !service.starts_with(|c: char| c.is_ascii_alphanumeric()) || !service.chars().all(plain) {
+        return Err(
+            Fault::usage(format!("{name}: `{service}` is no name for a service"))
+                .hint("use letters, digits, `-`, `_` and `.`, and begin with a letter or digit"),
+        );
+    }
+    for (key, seconds, least) in [
+        ("ready_timeout", facts.ready_timeout, 1),
+        ("stop_timeout", facts.stop_timeout, 0),
+    ] {
+        if !(least..=LONGEST).contains(&seconds) {
+            return Err(Fault::usage(format!(
+                "{name}: service `{service}` has {key} = {seconds}; it can be {least} to {LONGEST} seconds"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A day: no timeout is longer.
+const LONGEST: u64 = 86_400;
+
 /// Patterns are paths below the root, with `/` on every platform.
 fn check_pattern(pattern: &str, whose: &str) -> Result<(), Fault> {
     let wrong = if pattern.contains('\\') {
@@ -716,6 +746,19 @@ mod tests {
                 .0
                 .contains("[tools] does not have")
         );
+    }
+
+    #[test]
+    fn a_service_has_a_plain_name_and_times_that_can_be_added() {
+        for service in ["../../x", "a/b", "a b", ".x", "-x", "a\\\\b"] {
+            let (said, _) = message(&format!("[services.\"{service}\"]\nkind='tcp'\nport=1"));
+            assert!(said.contains("is no name for a service"), "{said}");
+        }
+        for line in ["stop_timeout=9223372036854775807", "ready_timeout=0"] {
+            let (said, _) = message(&format!("[services.a]\nkind='tcp'\nport=1\n{line}"));
+            assert!(said.contains("it can be"), "{said}");
+        }
+        assert!(Config::parse("[services.'a-1_b.c']\nkind='tcp'\nport=1", "x").is_ok());
     }
 
     #[test]

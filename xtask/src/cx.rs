@@ -1,8 +1,8 @@
 //! The context that every command gets: built once, passed first.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 
@@ -22,7 +22,7 @@ pub struct Cx {
     pub term: Term,
     /// The process environment that is valid Unicode, read once.
     pub env: BTreeMap<String, String>,
-    config: OnceCell<Config>,
+    config: OnceLock<Config>,
 }
 
 impl Cx {
@@ -55,7 +55,7 @@ impl Cx {
             cwd,
             term,
             env,
-            config: OnceCell::new(),
+            config: OnceLock::new(),
         })
     }
 

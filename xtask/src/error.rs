@@ -10,6 +10,7 @@ pub struct Fault {
     message: String,
     hint: Option<String>,
     exit: Exit,
+    shown: bool,
 }
 
 impl Fault {
@@ -19,6 +20,7 @@ impl Fault {
             message: message.into(),
             hint: None,
             exit: Exit::Failed,
+            shown: false,
         }
     }
 
@@ -28,6 +30,7 @@ impl Fault {
             message: message.into(),
             hint: None,
             exit: Exit::Usage,
+            shown: false,
         }
     }
 
@@ -38,6 +41,19 @@ impl Fault {
             message: "interrupted".to_owned(),
             hint: None,
             exit: Exit::Interrupted,
+            shown: false,
+        }
+    }
+
+    /// What an error leaves that was shown already, where cleaning up would have delayed it: its exit
+    /// code.
+    #[must_use]
+    pub fn shown(error: &anyhow::Error) -> Fault {
+        Fault {
+            message: format!("{error:#}"),
+            hint: None,
+            exit: exit_of(error),
+            shown: true,
         }
     }
 
@@ -63,6 +79,14 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     error
         .downcast_ref::<Fault>()
         .map_or(Exit::Failed, |fault| fault.exit)
+}
+
+/// Whether the user has seen the error already.
+#[must_use]
+pub fn is_shown(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Fault>()
+        .is_some_and(|fault| fault.shown)
 }
 
 /// The hint of the [`Fault`] inside, if any.

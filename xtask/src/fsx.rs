@@ -142,6 +142,16 @@ pub fn atomic_write(path: &Path, content: &[u8], access: Access) -> anyhow::Resu
     result.with_context(|| format!("failed to write `{}`", path.display()))
 }
 
+/// Opens a file to append to, and makes it where it is not there. Several processes can append to it.
+///
+/// # Errors
+/// When it cannot be opened, with the path.
+pub fn append(path: &Path, access: Access) -> anyhow::Result<fs::File> {
+    let mut options = options_for(access);
+    let opened = options.create(true).append(true).open(path);
+    opened.with_context(|| format!("failed to open `{}`", path.display()))
+}
+
 /// A name in the same directory (a rename must not cross file systems), unique to this process.
 fn temporary_beside(target: &Path) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -151,9 +161,9 @@ fn temporary_beside(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.{}-{n}.tmp", std::process::id()))
 }
 
-fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+fn options_for(access: Access) -> fs::OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
     let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
     #[cfg(unix)]
     if access == Access::Private {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -161,7 +171,12 @@ fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     }
     #[cfg(not(unix))]
     let _ = access; // A user's profile directory is private by its ACL on Windows.
-    let mut file = options.open(path)?;
+    options
+}
+
+fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let mut options = options_for(access);
+    let mut file = options.write(true).create_new(true).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }

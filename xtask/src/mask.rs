@@ -79,6 +79,71 @@ pub fn url_passwords(text: &str) -> Vec<&str> {
     found
 }
 
+/// Secrets that are known by their values, to be masked where somebody else has written them.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    values: Vec<String>,
+}
+
+impl Secrets {
+    /// Shorter ones are words that stand everywhere.
+    const SHORTEST: usize = 6;
+    /// Longer ones stand nowhere by accident, not even within a word.
+    const LONG: usize = 16;
+
+    /// The secrets among variables: values of secret names, and the passwords in URLs.
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Secrets {
+        let mut values: Vec<String> = Vec::new();
+        for (name, value) in variables {
+            if is_secret_name(name) {
+                values.push(value.to_owned());
+            }
+            for password in url_passwords(value) {
+                values.push(password.to_owned());
+                let plain = percent_encoding::percent_decode_str(password).decode_utf8();
+                values.extend(plain.ok().map(Cow::into_owned));
+            }
+        }
+        values.retain(|value| value.len() >= Secrets::SHORTEST && !value.contains('\n'));
+        // The longest first: one may hold another.
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Secrets { values }
+    }
+
+    /// The text with URL passwords and known secrets masked. A short one counts only where it is a
+    /// word of its own: `tasker` as a password leaves `tasker-worker` alone.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        let mut text = mask_urls(text).into_owned();
+        for value in &self.values {
+            if text.contains(value.as_str()) {
+                text = mask_value_in(&text, value);
+            }
+        }
+        text
+    }
+}
+
+fn mask_value_in(text: &str, value: &str) -> String {
+    let word = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(value) {
+        let (before, after) = (&rest[..at], &rest[at + value.len()..]);
+        let alone = !before.ends_with(word) && !after.starts_with(word);
+        out.push_str(before);
+        out.push_str(if alone || value.len() >= Secrets::LONG {
+            MASK
+        } else {
+            value
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Masks `password=…` in a URL's query, which libpq accepts too.
 fn mask_query_passwords(text: &str) -> String {
     let mut out = String::new();
@@ -126,6 +191,27 @@ mod tests {
         assert_eq!(mask_value("api_key", "abc"), MASK);
         assert_eq!(mask_value("RUST_LOG", "warn"), "warn");
         assert_eq!(mask_value("DATABASE_URL", "pg://u:p@h"), "pg://u:***@h");
+    }
+
+    #[test]
+    fn known_secrets_are_masked_wherever_they_stand() {
+        let secrets = Secrets::of([
+            ("API_TOKEN", "abc123"),
+            ("SESSION_KEY", "0123456789abcdef0123"),
+            ("DATABASE_URL", "postgresql://u:tasker%21@h/d"),
+            ("PIN_SECRET", "true"),
+            ("NAME", "harmless"),
+        ]);
+        for (text, expected) in [
+            ("token=abc123.", "token=***."),
+            ("abc123-worker abc1234", "abc123-worker abc1234"),
+            ("x0123456789abcdef0123x", "x***x"),
+            ("user u, password tasker!", "user u, password ***"),
+            ("true harmless", "true harmless"),
+            ("postgresql://a:other@h", "postgresql://a:***@h"),
+        ] {
+            assert_eq!(secrets.mask(text), expected);
+        }
     }
 
     proptest::proptest! {

@@ -4,14 +4,15 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
 use crate::mask;
-use crate::platform;
+use crate::platform::{self, Process};
 
 /// The command as a person would type it, with URL passwords masked.
 #[must_use]
@@ -79,49 +80,97 @@ fn signal_code(_status: ExitStatus) -> u8 {
     1
 }
 
-/// "exit code 3" or "signal 9".
+/// "exit code 3" or "signal 9 (SIGKILL)".
 #[must_use]
 pub fn describe_status(status: ExitStatus) -> String {
     match status.code() {
         Some(code) => format!("exit code {code}"),
-        None => status.to_string(),
+        None => status.to_string().replacen("signal: ", "signal ", 1),
     }
 }
 
+/// How long a command that was asked to end twice has left, and what outlives one that was asked once.
+const HURRY: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(5);
+
 /// Runs a command with the terminal's stdin, stdout and stderr, and waits for it.
 ///
-/// After Ctrl-C or a termination signal the child is waited for, so that it can clean up; the result
-/// is then [`Exit::Interrupted`]. A second signal ends it at once.
+/// After Ctrl-C or a termination signal the child, and what it runs in our process group, is told and
+/// waited for, so that it can clean up; the result is then [`Exit::Interrupted`]. A second signal
+/// leaves it one more second.
 ///
 /// # Errors
 /// When the command cannot be started.
 pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
+    run_unless(command, &AtomicBool::new(false))
+}
+
+/// As [`run`], and ends the child as a signal would once `cancelled` is set by another thread.
+fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
     let mut child = command
         .spawn()
         .map_err(|error| not_started(command, &error))?;
     // At a terminal, Ctrl-C has reached the child already: once more would cut its cleanup short.
     let terminal = std::io::stdin().is_terminal();
     let mut seen = 0;
+    let mut below = Vec::new();
+    let mut kill_at = None;
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(if platform::interrupted() {
-                Exit::Interrupted
-            } else {
-                exit_of(status)
-            });
+            if !platform::interrupted() && kill_at.is_none() {
+                return Ok(exit_of(status));
+            }
+            end_rest(&below, kill_at.unwrap_or_else(|| Instant::now() + REST));
+            return Ok(Exit::Interrupted);
         }
         let interrupts = platform::interrupts();
         if interrupts > seen {
             seen = interrupts;
-            if interrupts > 1 {
-                platform::kill(child.id());
-            } else if !(terminal && platform::last_signal() == INTERRUPT) {
+            // Before they are told: later they are no longer below it.
+            below = platform::in_our_group(child.id());
+            if !(terminal && platform::last_signal() == INTERRUPT) {
                 platform::forward_signal(child.id());
             }
+            if interrupts > 1 {
+                let soon = Instant::now() + HURRY;
+                kill_at = Some(kill_at.map_or(soon, |at| soon.min(at)));
+            }
+        }
+        if cancelled.load(Ordering::SeqCst) && kill_at.is_none() {
+            below = platform::in_our_group(child.id());
+            below.iter().for_each(|it| platform::terminate(it.pid));
+            kill_at = Some(Instant::now() + REST);
+        }
+        if kill_at.is_some_and(|at| at <= Instant::now()) {
+            below.extend(platform::in_our_group(child.id()));
+            kill_all(&below);
         }
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Waits until what a command has left behind has ended too, as it was asked to; then kills it.
+fn end_rest(processes: &[Process], deadline: Instant) {
+    let lives = || {
+        let mut all = processes.iter();
+        all.any(|it| platform::start_time(it.pid).is_some_and(|start| start == it.start))
+    };
+    while lives() {
+        if deadline <= Instant::now() || platform::interrupts() > 1 {
+            kill_all(processes);
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn kill_all(processes: &[Process]) {
+    for process in processes {
+        if platform::start_time(process.pid).is_some_and(|start| start == process.start) {
+            platform::kill(process.pid);
+        }
     }
 }
 
@@ -131,8 +180,16 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
 /// # Errors
 /// When it cannot be started, when it fails (its own words are on stderr), and after Ctrl-C.
 pub fn step(command: &mut Command) -> anyhow::Result<()> {
+    step_unless(command, &AtomicBool::new(false))
+}
+
+/// As [`step`], and ends it as a signal would once `cancelled` is set by another thread.
+///
+/// # Errors
+/// As [`step`]; the end of one that was cancelled is an interruption.
+pub fn step_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).stdout(std::io::stderr());
-    match run(command)? {
+    match run_unless(command, cancelled)? {
         Exit::Done => Ok(()),
         Exit::Interrupted => Err(Fault::interrupted().into()),
         exit => Err(Fault::new(format!(

@@ -1,6 +1,7 @@
 //! The terminal: stdout is data, stderr is talk, colour is decoration.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cmd::GlobalArgs;
@@ -30,6 +31,13 @@ pub enum ColorChoice {
     Never,
 }
 
+/// Whether a live line stands on the terminal, which the next words replace.
+static LIVE: AtomicBool = AtomicBool::new(false);
+/// A longer one would wrap, and only its last row be replaced.
+const LIVE_WIDTH: usize = 79;
+/// To the left edge, and everything there away (ECMA-48).
+const CLEAR_LINE: &str = "\r\u{1b}[2K";
+
 /// Where a command talks to its user. Cheap to clone; safe to share.
 #[derive(Clone, Debug)]
 pub struct Term {
@@ -37,6 +45,7 @@ pub struct Term {
     pub format: Format,
     verbosity: i8,
     color: bool,
+    live: bool,
 }
 
 /// A style: the SGR parameters of ECMA-48.
@@ -71,10 +80,12 @@ impl Term {
         );
         let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX)
             - i8::try_from(global.quiet).unwrap_or(i8::MAX);
+        let dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
         Term {
             format: global.format,
             verbosity,
             color,
+            live: verbosity >= 0 && !dumb && io::stderr().is_terminal(),
         }
     }
 
@@ -85,6 +96,7 @@ impl Term {
             format: Format::Human,
             verbosity: 0,
             color: false,
+            live: false,
         }
     }
 
@@ -125,6 +137,25 @@ impl Term {
         }
     }
 
+    /// Whether there are live lines: on a terminal, unless it is a dumb one.
+    #[must_use]
+    pub fn has_live_lines(&self) -> bool {
+        self.live
+    }
+
+    /// Progress that the next words replace, whatever they are. While one stands, nothing else may
+    /// write to the terminal but through this type.
+    pub fn live(&self, verb: &str, message: &str) {
+        let line: String = mask::mask_urls(&format!("{verb:>12} {message}"))
+            .chars()
+            .take(LIVE_WIDTH)
+            .collect();
+        let mut stderr = io::stderr().lock();
+        LIVE.store(true, Ordering::SeqCst);
+        let _ = write!(stderr, "{CLEAR_LINE}{}", self.paint(Style::Dim, &line));
+        let _ = stderr.flush();
+    }
+
     /// A detail (stderr; only with `-v`).
     pub fn detail(&self, message: &str) {
         if self.verbosity > 0 {
@@ -145,8 +176,11 @@ impl Term {
         self.say(&format!("{} {message}", self.paint(Style::Cyan, "hint:")));
     }
 
-    /// An error with its chain of causes and its hint (stderr; always).
+    /// An error with its chain of causes and its hint (stderr; always, but once).
     pub fn error(&self, error: &anyhow::Error) {
+        if error::is_shown(error) {
+            return;
+        }
         if error::exit_of(error) == Exit::Interrupted {
             self.say(&self.paint(Style::Yellow, "interrupted"));
             return;
@@ -160,7 +194,13 @@ impl Term {
 
     /// A raw line on stderr, with URL passwords masked. A closed stderr is no reason to fail.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", mask::mask_urls(line));
+        let mut stderr = io::stderr().lock();
+        let clear = if LIVE.swap(false, Ordering::SeqCst) {
+            CLEAR_LINE
+        } else {
+            ""
+        };
+        let _ = writeln!(stderr, "{clear}{}", mask::mask_urls(line));
     }
 
     /// Data on stdout, as it is. A closed pipe (`| head`) is a normal end.
@@ -168,13 +208,22 @@ impl Term {
     /// # Errors
     /// Any other failure to write.
     pub fn data(&self, text: &str) -> anyhow::Result<()> {
+        self.stream(text).map(|_| ())
+    }
+
+    /// Data on stdout that more will follow: `false` when nobody reads it any more.
+    ///
+    /// # Errors
+    /// As [`Term::data`].
+    pub fn stream(&self, text: &str) -> anyhow::Result<bool> {
         let mut stdout = io::stdout().lock();
         match stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.flush())
         {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -1,19 +1,20 @@
 //! `cargo xtask run-service`
 
 use super::services::profile;
-use crate::config::ServiceKind;
+use super::with_services::finish;
+use crate::config::Service;
 use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
+use crate::error::Fault;
 use crate::exit::Exit;
-use crate::postgres;
 use crate::probe;
 use crate::proc;
-use crate::services;
+use crate::services::{self, Options, Up};
 
 /// Build a service and run it in the foreground
 ///
-/// Loads the environment, makes sure that its database is ready, checks its port, builds it, and runs
-/// it. Signals and the exit code pass through.
+/// Loads the environment, checks its port, brings up what it depends on, builds it, and runs it.
+/// Signals and the exit code pass through. What was brought up for it is stopped afterwards.
 ///
 /// Examples:
 ///   cargo xtask run-service orchestration
@@ -33,39 +34,58 @@ pub struct RunService {
 
 impl RunService {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
-        let config = cx.config()?;
-        let service = config.service(&self.name)?;
-        let needs_database = services::order(config, std::slice::from_ref(&self.name))?
-            .iter()
-            .any(|name| config.services[name].kind == ServiceKind::Postgres);
-        let database = if needs_database {
-            Some(postgres::ensure(cx)?)
-        } else {
-            None
-        };
+        let service = cx.config()?.service(&self.name)?;
+        // A circle is reported for the service that was named.
+        services::order(cx.config()?, std::slice::from_ref(&self.name))?;
         let environment = Environment::resolve(cx, &Choice::default())?;
         let port = services::port(&self.name, service, &environment)?;
-        if let Some(port) = port
-            && !probe::port_is_free(port)
-        {
-            return Err(services::port_taken(&self.name, service, port).into());
+        self.check_port(cx, service, port)?;
+        if service.depends_on.is_empty() {
+            return self.run_alone(cx, service, port, &mut Up::default());
         }
+        let options = Options {
+            profile: profile(self.release),
+            transient: true,
+        };
+        let mut up = services::start(cx, &service.depends_on, options)?;
+        let outcome = self.run_alone(cx, service, port, &mut up);
+        finish(cx, outcome, up.release(cx))
+    }
+
+    fn check_port(&self, cx: &Cx, service: &Service, port: Option<u16>) -> anyhow::Result<()> {
+        let Some(port) = port.filter(|port| !probe::port_is_free(*port)) else {
+            return Ok(());
+        };
+        let name = &self.name;
+        Err(match services::running(cx, name) {
+            Some(pid) => Fault::new(format!(
+                "`{name}` (pid {pid}) runs in the background already"
+            ))
+            .hint(format!("run `cargo xtask services stop {name}` before")),
+            None => services::port_taken(name, service, port),
+        }
+        .into())
+    }
+
+    fn run_alone(
+        &self,
+        cx: &Cx,
+        service: &Service,
+        port: Option<u16>,
+        up: &mut Up,
+    ) -> anyhow::Result<Exit> {
         let profile = profile(self.release);
         services::build(cx, std::iter::once(service), profile)?;
+        // Resolved once more: the database's URL may be new.
+        let environment = Environment::resolve(cx, &Choice::default())?;
         let mut command = services::command(cx, &self.name, service, profile, &environment)?;
         command.args(&self.args);
-        if let (Some(database), Some(facts)) = (&database, &config.database) {
-            command.env(&facts.url_env, database.url.reveal());
-        }
+        up.hand_database(cx, &mut command)?;
         let place = port
             .map(|port| format!(" on port {port}"))
             .unwrap_or_default();
         cx.term
             .status("Running", &format!("{}{place}; Ctrl-C ends it", self.name));
-        let exit = proc::run(&mut command)?;
-        if database.is_some_and(|database| database.started) {
-            postgres::stop_embedded(cx)?;
-        }
-        Ok(exit)
+        up.during(cx, || proc::run(&mut command))
     }
 }

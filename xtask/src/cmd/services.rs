@@ -1,22 +1,23 @@
 //! `cargo xtask services`
 
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
-use crate::mask;
+use crate::mask::Secrets;
 use crate::platform;
-use crate::proc;
-use crate::services::{self, Profile};
-use crate::term::Style;
+use crate::services::{self, Follower, Options, Outcome, Profile, Seen, State, Status};
+use crate::term::{Style, seconds};
 
 /// Manage background services
+///
+/// What starts together starts together or not at all: a failure is shown at once, with the end of the
+/// log, and what the same call had started is stopped again. What was up before stays up.
 ///
 /// Examples:
 ///   cargo xtask services start
@@ -45,15 +46,18 @@ enum Action {
         #[arg(long)]
         release: bool,
     },
-    /// Stop services, with every process below them
+    /// Stop services, with every process below them; exit 1 when one runs on
+    ///
+    /// What depends on them and is not named stays up, with a warning.
     Stop {
         /// Services (default: all, and the embedded PostgreSQL)
         names: Vec<String>,
     },
-    /// Stop services and start them again
+    /// Build services, then stop them and start them again
+    ///
+    /// What does not build leaves the old ones running. What depends on them stays up.
     Restart {
-        /// Services
-        #[arg(required = true)]
+        /// Services (default: those that run)
         names: Vec<String>,
         /// Build and run them for release
         #[arg(long)]
@@ -64,16 +68,19 @@ enum Action {
         /// Services (default: all)
         names: Vec<String>,
     },
-    /// Show the logs of the last run
+    /// Show the logs of the last run, secrets masked
     Logs {
         /// Services (default: all)
         names: Vec<String>,
-        /// Go on showing what comes
+        /// Go on showing what comes, new runs too
         #[arg(short, long)]
         follow: bool,
         /// How many lines from the end
         #[arg(short = 'n', long, default_value_t = 50)]
         lines: usize,
+        /// The run before the last
+        #[arg(long, conflicts_with = "follow")]
+        previous: bool,
     },
 }
 
@@ -86,24 +93,32 @@ impl Services {
                 release,
             } => {
                 let names = if all { services::all(cx)? } else { names };
-                services::start(cx, &names, profile(release))?;
-                Ok(Exit::Done)
+                let options = Options {
+                    profile: profile(release),
+                    transient: false,
+                };
+                let up = services::start(cx, &names, options)?;
+                as_json(cx, &up.names)
             }
             Action::Stop { names } => {
-                services::stop(cx, &names)?;
-                Ok(Exit::Done)
+                let stopped = services::stop(cx, &names)?;
+                if cx.term.json() {
+                    cx.term.json_data(&stopped)?;
+                }
+                let failed = stopped.iter().any(|it| it.outcome == Outcome::Failed);
+                Ok(if failed { Exit::Failed } else { Exit::Done })
             }
             Action::Restart { names, release } => {
-                services::stop(cx, &names)?;
-                services::start(cx, &names, profile(release))?;
-                Ok(Exit::Done)
+                let up = services::restart(cx, &names, profile(release))?;
+                as_json(cx, &up.names)
             }
             Action::Status { names } => status(cx, &names),
             Action::Logs {
                 names,
                 follow,
                 lines,
-            } => logs(cx, &names, follow, lines),
+                previous,
+            } => logs(cx, &names, follow, lines, previous),
         }
     }
 }
@@ -117,123 +132,177 @@ pub(super) fn profile(release: bool) -> Profile {
     }
 }
 
+/// People have seen it happen; machines get the state that it led to.
+fn as_json(cx: &Cx, names: &[String]) -> anyhow::Result<Exit> {
+    if cx.term.json() {
+        cx.term.json_data(&services::status(cx, names)?)?;
+    }
+    Ok(Exit::Done)
+}
+
 fn status(cx: &Cx, names: &[String]) -> anyhow::Result<Exit> {
     let rows = services::status(cx, names)?;
-    let bad = rows
-        .iter()
-        .any(|row| matches!(row.state, "crashed" | "unhealthy"));
     if cx.term.json() {
         cx.term.json_data(&rows)?;
     } else {
         let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         for row in &rows {
-            let style = match row.state {
-                "healthy" => Style::Green,
-                "crashed" | "unhealthy" => Style::Red,
-                "stopped" => Style::Dim,
-                _ => Style::Yellow,
-            };
-            let mut line = format!(
-                "{:width$}  {}",
-                row.name,
-                cx.term.paint(style, &format!("{:9}", row.state))
-            );
-            if let Some(pid) = row.pid {
-                line.push_str(&format!("  pid {pid}"));
+            cx.term.line(&line(cx, row, width))?;
+            for line in &row.log_tail {
+                let line = format!("{:width$}  {line}", "");
+                cx.term.line(&cx.term.paint(Style::Dim, &line))?;
             }
-            if let Some(port) = row.port {
-                line.push_str(&format!("  port {port}"));
-            }
-            if let Some(uptime) = row.uptime_seconds {
-                line.push_str(&format!("  up {uptime} s"));
-            }
-            if !row.detail.is_empty() {
-                line.push_str(&format!("  {}", row.detail));
-            }
-            cx.term.line(&line)?;
         }
     }
-    Ok(if bad { Exit::Failed } else { Exit::Done })
-}
-
-fn logs(cx: &Cx, names: &[String], follow: bool, lines: usize) -> anyhow::Result<Exit> {
-    let config = cx.config()?;
-    let asked = !names.is_empty();
-    let names: Vec<String> = if asked {
-        names.to_vec()
-    } else {
-        config.services.keys().cloned().collect()
-    };
-    let mut open: Vec<(String, PathBuf, u64)> = Vec::new();
-    for name in names {
-        config.service(&name)?;
-        match services::latest_log(cx, &name) {
-            Some(log) => open.push((name, log, 0)),
-            None if asked => {
-                return Err(Fault::new(format!("`{name}` has no log yet"))
-                    .hint(format!("run `cargo xtask services start {name}`"))
-                    .into());
-            }
-            None => {}
-        }
-    }
-    if open.is_empty() {
-        return Err(Fault::new("no service has a log yet")
-            .hint("run `cargo xtask services start`")
-            .into());
-    }
-    let prefixed = open.len() > 1;
-    for (name, log, read) in &mut open {
-        let bytes =
-            std::fs::read(&*log).with_context(|| format!("failed to read `{}`", log.display()))?;
-        *read = bytes.len() as u64;
-        let text = String::from_utf8_lossy(&bytes);
-        show(
-            cx,
-            prefixed.then_some(name.as_str()),
-            &proc::last_lines(&text, lines),
-        )?;
-    }
-    while follow && !platform::interrupted() {
-        for (name, log, read) in &mut open {
-            let mut file = std::fs::File::open(&*log)?;
-            file.seek(SeekFrom::Start(*read))?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            // Whole lines only: the rest comes with the next look.
-            let whole = bytes
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |at| at + 1);
-            *read += whole as u64;
-            let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
-            show(
-                cx,
-                prefixed.then_some(name.as_str()),
-                text.trim_end_matches('\n'),
-            )?;
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
-    Ok(if follow {
-        Exit::Interrupted
+    let bad = |row: &Status| matches!(row.state, State::Crashed | State::Unhealthy);
+    Ok(if rows.iter().any(bad) {
+        Exit::Failed
     } else {
         Exit::Done
     })
 }
 
-fn show(cx: &Cx, prefix: Option<&str>, text: &str) -> anyhow::Result<()> {
-    for line in text.lines() {
-        let line = mask::mask_urls(line);
-        match prefix {
-            Some(prefix) => {
-                cx.term.line(&format!(
-                    "{} {line}",
-                    cx.term.paint(Style::Cyan, &format!("[{prefix}]"))
-                ))?;
-            }
-            None => cx.term.line(&line)?,
+fn line(cx: &Cx, row: &Status, width: usize) -> String {
+    let style = match row.state {
+        State::Healthy => Style::Green,
+        State::Crashed | State::Unhealthy => Style::Red,
+        State::Stopped => Style::Dim,
+        State::Starting | State::Foreign | State::Unconfigured => Style::Yellow,
+    };
+    let state = cx.term.paint(style, &format!("{:9}", row.state.name()));
+    let mut words = vec![format!("{:width$}  {state}", row.name)];
+    words.extend(row.pid.map(|pid| format!("pid {pid}")));
+    words.extend(row.port.map(|port| format!("port {port}")));
+    let uptime = row.uptime_seconds.map(Duration::from_secs);
+    words.extend(uptime.map(|uptime| format!("up {}", seconds(uptime))));
+    if row.outdated {
+        words.push("outdated: its program was built anew".to_owned());
+    }
+    if row.transient {
+        words.push("ends with the command that it was started for".to_owned());
+    }
+    if !row.detail.is_empty() {
+        words.push(row.detail.clone());
+    }
+    words.join("  ")
+}
+
+fn logs(
+    cx: &Cx,
+    names: &[String],
+    follow: bool,
+    lines: usize,
+    previous: bool,
+) -> anyhow::Result<Exit> {
+    let config = cx.config()?;
+    let asked = !names.is_empty();
+    let names: Vec<&String> = if asked {
+        names.iter().collect()
+    } else {
+        config.services.keys().collect()
+    };
+    let mut followers = Vec::new();
+    for name in names {
+        config.service(name)?;
+        let mut follower = Follower::new(cx, name);
+        let begun = follower
+            .begin(lines, previous)
+            .with_context(|| format!("failed to read the log of `{name}`"))?;
+        // What has no log yet may get one while it is followed.
+        if begun || follow {
+            followers.push(follower);
+        } else if asked {
+            let which = if previous {
+                "only one log"
+            } else {
+                "no log yet"
+            };
+            return Err(Fault::new(format!("`{name}` has {which}"))
+                .hint(format!("run `cargo xtask services start {name}`"))
+                .into());
         }
     }
-    Ok(())
+    if followers.is_empty() {
+        return Err(Fault::new("no service has a log yet")
+            .hint("run `cargo xtask services start`")
+            .into());
+    }
+    let mut shown = Shown {
+        cx,
+        secrets: services::secrets(cx),
+        width: followers.iter().map(|it| it.name.len()).max().unwrap_or(0),
+        prefixed: followers.len() > 1,
+        outcome: Ok(true),
+    };
+    loop {
+        for follower in &mut followers {
+            let name = follower.name.clone();
+            let mut see = |seen: Seen| shown.see(&name, seen);
+            let read = if follow {
+                follower.follow(&mut see)
+            } else {
+                follower.read(&mut see)
+            };
+            read.with_context(|| format!("failed to read the log of `{name}`"))?;
+            if !follow || platform::interrupted() {
+                follower.finish(&mut see);
+            }
+            // Nobody reads it any more (`| head`): a normal end.
+            if !std::mem::replace(&mut shown.outcome, Ok(true))? {
+                return Ok(Exit::Done);
+            }
+        }
+        if !follow {
+            return Ok(Exit::Done);
+        }
+        if platform::interrupted() {
+            return Ok(Exit::Interrupted);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A line of a log, as `--format json` shows it: one object a line.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    service: &'a str,
+    line: &'a str,
+}
+
+/// Where lines go, with what is done to them.
+struct Shown<'a> {
+    cx: &'a Cx,
+    secrets: Secrets,
+    width: usize,
+    prefixed: bool,
+    /// Whether somebody reads on.
+    outcome: anyhow::Result<bool>,
+}
+
+impl Shown<'_> {
+    fn see(&mut self, service: &str, seen: Seen) {
+        if !matches!(self.outcome, Ok(true)) {
+            return;
+        }
+        match seen {
+            Seen::Line(line) => self.outcome = self.line(service, &self.secrets.mask(line)),
+            Seen::Anew(why) => self
+                .cx
+                .term
+                .status("Following", &format!("{service}: {why}")),
+        }
+    }
+
+    fn line(&self, service: &str, line: &str) -> anyhow::Result<bool> {
+        let term = &self.cx.term;
+        if term.json() {
+            let text = serde_json::to_string(&LogLine { service, line })?;
+            return term.stream(&format!("{text}\n"));
+        }
+        if !self.prefixed {
+            return term.stream(&format!("{line}\n"));
+        }
+        let prefix = format!("{:1$}", format!("[{service}]"), self.width + 2);
+        term.stream(&format!("{} {line}\n", term.paint(Style::Cyan, &prefix)))
+    }
 }

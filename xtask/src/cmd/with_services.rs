@@ -2,15 +2,15 @@
 
 use super::services::profile;
 use crate::cx::Cx;
-use crate::environment::{Choice, Environment};
 use crate::exit::Exit;
 use crate::proc;
-use crate::services;
+use crate::services::{self, Options};
 
 /// Run a command with services up, and stop what was started
 ///
-/// Also after a failure and after Ctrl-C. What was up before stays up. Ends with the command's own
-/// exit code.
+/// Also after a failure and after Ctrl-C. What was up before stays up, and what another run of this
+/// command still uses ends with that one. The command finds the services by their port variables and
+/// the database by its URL, and its own exit code is the end.
 ///
 /// Examples:
 ///   cargo xtask with-services -- cargo nextest run --package tasker-e2e
@@ -41,23 +41,30 @@ impl WithServices {
         } else {
             self.names
         };
-        let started = services::start(cx, &names, profile(self.release))?;
-        // Resolved after the start: the database's URL may be new.
-        let outcome = Environment::resolve(cx, &Choice::default()).and_then(|environment| {
-            environment.apply(&mut command);
-            for (name, service) in &cx.config()?.services {
-                if let (Some(variable), Some(port)) = (
-                    &service.port_env,
-                    services::port(name, service, &environment)?,
-                ) {
-                    command.env(variable, port.to_string());
-                }
-            }
-            proc::run(&mut command)
-        });
-        let stopped = services::stop_again(cx, &started);
-        let exit = outcome?;
-        stopped?;
-        Ok(exit)
+        let options = Options {
+            profile: profile(self.release),
+            transient: true,
+        };
+        let mut up = services::start(cx, &names, options)?;
+        let outcome = up
+            .apply(cx, &mut command)
+            .and_then(|()| up.during(cx, || proc::run(&mut command)));
+        finish(cx, outcome, up.release(cx))
+    }
+}
+
+/// The command's own end counts; that something could not be stopped fails only what went well.
+pub(super) fn finish(
+    cx: &Cx,
+    outcome: anyhow::Result<Exit>,
+    released: anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    match (outcome, released) {
+        (outcome, Ok(())) => outcome,
+        (Ok(Exit::Done), Err(error)) => Err(error),
+        (outcome, Err(error)) => {
+            cx.term.error(&error);
+            outcome
+        }
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::Holder;
+use super::{Holder, Process};
 
 /// Turns SIGINT, SIGTERM and SIGHUP into [`super::interrupted`]. Handlers, not a blocked mask:
 /// children would inherit the mask, and be deaf to SIGTERM.
@@ -41,10 +41,39 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Hands our last signal on to one process. A process that is gone already is no error.
-pub fn forward_signal(process: u32) {
-    if let (Some(process), Ok(signal)) = (pid(process), Signal::try_from(super::last_signal())) {
-        let _ = signal::kill(process, signal);
+/// Hands our last signal on to a command and to what it runs in our own process group, as a terminal
+/// would. What has left the group is for its parent to end. What is gone already is no error.
+pub fn forward_signal(command: u32) {
+    if let Ok(signal) = Signal::try_from(super::last_signal()) {
+        send(&in_our_group(command), signal);
+    }
+}
+
+/// A command and what it runs in our own process group.
+#[must_use]
+pub fn in_our_group(command: u32) -> Vec<Process> {
+    let table = processes("");
+    let group = nix::unistd::getpgrp().as_raw().cast_unsigned();
+    super::tree(&table, command)
+        .into_iter()
+        .filter(|it| it.group == group || it.pid == command)
+        .cloned()
+        .collect()
+}
+
+fn send(to: &[Process], signal: Signal) {
+    for process in to {
+        if let Some(process) = pid(process.pid) {
+            let _ = signal::kill(process, signal);
+        }
+    }
+}
+
+/// Asks one process to end (SIGTERM). One that is suspended goes on, as it would not hear it otherwise.
+pub fn terminate(process: u32) {
+    if let Some(process) = pid(process) {
+        let _ = signal::kill(process, Signal::SIGTERM);
+        let _ = signal::kill(process, Signal::SIGCONT);
     }
 }
 
@@ -61,10 +90,11 @@ pub fn own_group(command: &mut Command) {
     command.process_group(0);
 }
 
-/// Asks a group to end (SIGTERM).
+/// Asks a group to end (SIGTERM); what is suspended in it goes on, to hear it.
 pub fn terminate_group(leader: u32) {
     if let Some(leader) = pid(leader) {
         let _ = signal::killpg(leader, Signal::SIGTERM);
+        let _ = signal::killpg(leader, Signal::SIGCONT);
     }
 }
 
@@ -88,112 +118,188 @@ pub fn reap(process: u32) {
 pub fn start_time(process: u32) -> Option<String> {
     #[cfg(target_os = "linux")]
     {
-        let stat = stat(process)?;
-        (stat.state != 'Z' && stat.state != 'X').then_some(stat.start)
+        stat(process).filter(Stat::lives).map(|stat| stat.start)
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let output = Command::new("ps")
-            .args(["-o", "stat=,lstart=", "-p", &process.to_string()])
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let (state, start) = text.split_once(' ')?;
-        (!state.starts_with('Z')).then(|| start.trim().to_owned())
+        let text = ps(&["-p", &process.to_string()]);
+        parse_ps(&text, "").pop().map(|it| it.start)
     }
 }
 
-/// The living processes of a group.
+/// Names this boot of the machine, where start times are counted from it: after another boot they
+/// mean nothing. On macOS they are dates.
 #[must_use]
-pub fn group_members(leader: u32) -> Vec<u32> {
+pub fn boot() -> String {
+    if cfg!(target_os = "linux") {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map(|id| id.trim().to_owned())
+            .unwrap_or_default()
+    } else {
+        String::new()
+    }
+}
+
+/// How long a process has been running, whatever was done to the clock; `None` where only the clock
+/// can tell.
+#[must_use]
+pub fn age(process: u32) -> Option<std::time::Duration> {
     #[cfg(target_os = "linux")]
     {
-        processes()
-            .filter(|process| {
-                stat(*process)
-                    .is_some_and(|it| it.group == leader && it.state != 'Z' && it.state != 'X')
-            })
-            .collect()
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+        // USER_HZ is 100 on every Linux: the kernel's own interface is fixed to it.
+        let started: f64 = stat(process)?.start.parse().ok()?;
+        std::time::Duration::try_from_secs_f64((uptime - started / 100.0).max(0.0)).ok()
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let alive = pid(leader).is_some_and(|leader| signal::killpg(leader, None).is_ok());
-        if alive { vec![leader] } else { Vec::new() }
+        let _ = process;
+        None
     }
 }
 
-/// The living processes that have this `NAME=value` in the environment that they were started with:
-/// descendants that have left their group. Only Linux can tell.
+/// The living processes, each with the value that `variable` had in the environment that it was
+/// started with. An empty name asks for none.
 #[must_use]
-pub fn processes_with_env(marker: &str) -> Vec<u32> {
+pub fn processes(variable: &str) -> Vec<Process> {
     #[cfg(target_os = "linux")]
     {
-        let own = std::process::id();
-        processes()
-            .filter(|process| *process != own)
-            .filter(|process| {
-                std::fs::read(format!("/proc/{process}/environ")).is_ok_and(|environ| {
-                    environ
-                        .split(|byte| *byte == 0)
-                        .any(|pair| pair == marker.as_bytes())
+        let prefix = format!("{variable}=");
+        numbers()
+            .filter_map(|pid| {
+                let stat = stat(pid).filter(Stat::lives)?;
+                let mark = (!variable.is_empty())
+                    .then(|| environment_value(pid, prefix.as_bytes()))
+                    .flatten();
+                Some(Process {
+                    pid,
+                    parent: stat.parent,
+                    group: stat.group,
+                    start: stat.start,
+                    suspended: matches!(stat.state, 'T' | 't'),
+                    mark,
                 })
             })
-            .filter(|process| start_time(*process).is_some())
             .collect()
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = marker;
-        Vec::new()
+        parse_ps(&ps(&["-ax", "-E"]), variable)
     }
 }
 
-/// Who listens on a TCP port of this machine, where that can be told.
-#[must_use]
-pub fn port_holder(port: u16) -> Option<Holder> {
-    #[cfg(target_os = "linux")]
-    {
-        let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-            .iter()
-            .filter_map(|path| std::fs::read_to_string(path).ok())
-            .flat_map(|table| listening_inodes(&table, port))
-            .collect();
-        processes().find_map(|process| {
-            let holds = std::fs::read_dir(format!("/proc/{process}/fd"))
-                .ok()?
-                .flatten()
-                .any(|fd| {
-                    std::fs::read_link(fd.path()).is_ok_and(|target| {
-                        let target = target.to_string_lossy();
-                        inodes
-                            .iter()
-                            .any(|inode| *target == format!("socket:[{inode}]"))
-                    })
-                });
-            let name = std::fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
-            holds.then(|| Holder {
-                pid: process,
-                name: name.trim().to_owned(),
+#[cfg(target_os = "linux")]
+fn environment_value(process: u32, prefix: &[u8]) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{process}/environ")).ok()?;
+    let value = environment
+        .split(|byte| *byte == 0)
+        .find_map(|pair| pair.strip_prefix(prefix))?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// `ps` in the form that [`parse_ps`] reads: its dates follow locale and time zone.
+#[cfg(not(target_os = "linux"))]
+fn ps(args: &[&str]) -> String {
+    Command::new("ps")
+        .args(args)
+        .args(["-ww", "-o", "pid=,ppid=,pgid=,stat=,lstart=,command="])
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC0")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
+}
+
+/// The living processes in `ps`'s list: four fields, a date of five words, then the command and,
+/// with `-E`, its environment.
+#[cfg(any(test, not(target_os = "linux")))]
+fn parse_ps(text: &str, variable: &str) -> Vec<Process> {
+    let prefix = format!("{variable}=");
+    text.lines()
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (fields, command) = words.split_at_checked(9)?;
+            let state = fields[3];
+            (!state.starts_with('Z')).then_some(())?;
+            Some(Process {
+                pid: fields[0].parse().ok()?,
+                parent: fields[1].parse().ok()?,
+                group: fields[2].parse().ok()?,
+                start: fields[4..].join(" "),
+                suspended: state.starts_with('T'),
+                mark: command
+                    .iter()
+                    .filter(|_| !variable.is_empty())
+                    .find_map(|word| word.strip_prefix(&prefix))
+                    .map(str::to_owned),
             })
         })
+        .collect()
+}
+
+/// Everyone who holds the socket that answers on a TCP port of 127.0.0.1, where that can be told: a
+/// process of another user shows no sockets.
+#[must_use]
+pub fn port_holders(port: u16) -> Vec<Holder> {
+    #[cfg(target_os = "linux")]
+    {
+        let tables: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+            .iter()
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .collect();
+        let sockets: Vec<String> = answering(&tables, port)
+            .into_iter()
+            .map(|inode| format!("socket:[{inode}]"))
+            .collect();
+        if sockets.is_empty() {
+            return Vec::new();
+        }
+        numbers()
+            .filter(|process| {
+                std::fs::read_dir(format!("/proc/{process}/fd"))
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+                    .any(|target| sockets.iter().any(|it| target.as_os_str() == it.as_str()))
+            })
+            .filter_map(|pid| {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+                let name = name.trim().to_owned();
+                Some(Holder { pid, name })
+            })
+            .collect()
     }
     #[cfg(not(target_os = "linux"))]
     {
         let output = Command::new("lsof")
             .args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"])
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let field = |kind: char| text.lines().find_map(|line| line.strip_prefix(kind));
-        Some(Holder {
-            pid: field('p')?.parse().ok()?,
-            name: field('c')?.to_owned(),
-        })
+            .output();
+        let text = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+        parse_lsof(&text.unwrap_or_default())
     }
 }
 
+/// `lsof -Fpc`: a line `p<pid>`, then a line `c<name>`, for each process.
+#[cfg(any(test, not(target_os = "linux")))]
+fn parse_lsof(text: &str) -> Vec<Holder> {
+    let mut pid = None;
+    let mut holders = Vec::new();
+    for line in text.lines() {
+        if let Some(number) = line.strip_prefix('p') {
+            pid = number.parse().ok();
+        } else if let (Some(name), Some(pid)) = (line.strip_prefix('c'), pid) {
+            let name = name.to_owned();
+            holders.push(Holder { pid, name });
+        }
+    }
+    holders
+}
+
 #[cfg(target_os = "linux")]
-fn processes() -> impl Iterator<Item = u32> {
+fn numbers() -> impl Iterator<Item = u32> {
     std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -204,8 +310,18 @@ fn processes() -> impl Iterator<Item = u32> {
 #[cfg(target_os = "linux")]
 struct Stat {
     state: char,
+    parent: u32,
     group: u32,
+    threads: u32,
     start: String,
+}
+
+#[cfg(target_os = "linux")]
+impl Stat {
+    /// Not a zombie. One whose first thread has ended looks like one, but its others run on.
+    fn lives(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -219,39 +335,81 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
         start: (*fields.get(19)?).to_owned(),
     })
 }
 
-/// The inodes of the sockets that listen on a port, in the table of /proc/net/tcp.
+/// The inodes of the sockets that answer on a port of 127.0.0.1, in the tables of /proc/net/tcp and
+/// tcp6: those that listen on that very address, else on any address, else on any other.
 #[cfg(target_os = "linux")]
-fn listening_inodes(table: &str, port: u16) -> Vec<String> {
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let (_, local) = fields.get(1)?.rsplit_once(':')?;
-            let listens = *fields.get(3)? == "0A";
-            (listens && u16::from_str_radix(local, 16) == Ok(port))
-                .then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
-        })
-        .collect()
+fn answering(tables: &[String], port: u16) -> Vec<String> {
+    // The kernel prints an address as the numbers of this machine's byte order.
+    let loopback = format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1]));
+    let mut found: [Vec<String>; 3] = Default::default();
+    for line in tables.iter().flat_map(|table| table.lines().skip(1)) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, inode, ..] = fields[..] else {
+            continue;
+        };
+        let Some((address, local_port)) = local.rsplit_once(':') else {
+            continue;
+        };
+        if state != "0A" || u16::from_str_radix(local_port, 16) != Ok(port) {
+            continue;
+        }
+        let rank = match address {
+            address if address == loopback => 0,
+            address if address.bytes().all(|byte| byte == b'0') => 1,
+            _ => 2,
+        };
+        found[rank].push(inode.to_owned());
+    }
+    found
+        .into_iter()
+        .find(|it| !it.is_empty())
+        .unwrap_or_default()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn the_list_of_ps_is_read() {
+        let text = "\
+    7     1     7 Ss   Mon Nov  3 16:24:06 2025 /bin/web --x MARK=a/b/1 HOME=/root
+    8     7     7 T    Mon Nov  3 16:24:07 2025 sleep 5 XMARK=no
+    9     7     7 Z    Mon Nov  3 16:24:07 2025 (sleep)
+";
+        let list = parse_ps(text, "MARK");
+        assert_eq!(list.len(), 2, "{list:?}");
+        assert_eq!((list[0].pid, list[0].parent, list[0].group), (7, 1, 7));
+        assert_eq!(list[0].start, "Mon Nov 3 16:24:06 2025");
+        assert_eq!(list[0].mark.as_deref(), Some("a/b/1"));
+        assert!(list[1].suspended && list[1].mark.is_none());
+    }
+
+    #[test]
+    fn the_list_of_lsof_is_read() {
+        let holders = parse_lsof("p7\ncweb server\nf3\np8\ncother\n");
+        let pids: Vec<u32> = holders.iter().map(|it| it.pid).collect();
+        assert_eq!((pids, holders[0].name.as_str()), (vec![7, 8], "web server"));
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod linux_tests {
+    use super::*;
+
+    #[test]
     fn a_name_cannot_forge_the_fields() {
-        let text = "7 (a) Z 0 (x) S 1 42 42 0 -1 1 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        let text = "7 (a) Z 0 (x) S 1 42 42 0 -1 1 0 0 0 0 0 0 0 0 20 0 3 0 98765 0 0";
         let stat = parse_stat(text).unwrap();
-        assert_eq!(
-            (stat.state, stat.group, stat.start.as_str()),
-            ('S', 42, "98765")
-        );
+        assert_eq!((stat.state, stat.parent, stat.group), ('S', 1, 42));
+        assert_eq!((stat.threads, stat.start.as_str()), (3, "98765"));
     }
 
     #[test]
@@ -263,31 +421,59 @@ mod tests {
             start_time(pid).is_none()
         });
         assert!(gone, "still counted as alive, although it has ended");
+        assert!(!processes("").iter().any(|it| it.pid == pid));
         child.wait().unwrap();
     }
 
     #[test]
     fn the_holder_of_a_port_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let holder = port_holder(listener.local_addr().unwrap().port()).unwrap();
-        assert_eq!(holder.pid, std::process::id());
+        let holders = port_holders(listener.local_addr().unwrap().port());
+        assert!(holders.iter().any(|it| it.pid == std::process::id()));
+    }
+
+    #[test]
+    fn the_socket_that_answers_is_the_one_of_the_very_address() {
+        let line = |address: &str, state: &str, inode: &str| {
+            format!("0: {address}:1F90 00000000:0000 {state} 0:0 0:0 0 0 0 {inode} 1")
+        };
+        let loopback = format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1]));
+        let any6 = "0".repeat(32);
+        let tables = |lines: &[String]| vec![format!("header\n{}", lines.join("\n"))];
+        let any = line("00000000", "0A", "1");
+        let exact = line(&loopback, "0A", "2");
+        let closing = line(&loopback, "06", "3");
+        let six = line(&any6, "0A", "4");
+        assert_eq!(answering(&tables(&[any.clone(), exact]), 8080), ["2"]);
+        assert_eq!(answering(&tables(&[any, closing, six]), 8080), ["1", "4"]);
+        assert!(answering(&tables(&[line(&loopback, "0A", "5")]), 8081).is_empty());
     }
 
     #[test]
     fn processes_are_found_by_their_mark() {
-        let mark = format!("XTASK_TEST_MARK={}", std::process::id());
-        let (name, value) = mark.split_once('=').unwrap();
+        let value = std::process::id().to_string();
         let mut child = Command::new("sleep")
             .arg("30")
-            .env(name, value)
+            .env("XTASK_TEST_MARK", &value)
             .spawn()
             .unwrap();
-        let found = (0..200).any(|_| {
+        let found = (0..200).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
-            processes_with_env(&mark) == [child.id()]
+            processes("XTASK_TEST_MARK")
+                .into_iter()
+                .find(|it| it.mark.as_ref() == Some(&value))
         });
+        let start = start_time(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(found);
+        let found = found.unwrap();
+        assert_eq!((found.pid, Some(found.start)), (child.id(), start));
+        assert_eq!(found.parent, std::process::id());
+    }
+
+    #[test]
+    fn an_age_is_told_without_the_clock() {
+        let age = age(std::process::id()).unwrap();
+        assert!(age < std::time::Duration::from_secs(3600), "{age:?}");
     }
 }

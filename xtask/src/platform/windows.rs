@@ -3,7 +3,7 @@
 use std::os::windows::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-use super::Holder;
+use super::{Holder, Process};
 
 /// "Process Creation Flags" of the Windows API.
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
@@ -33,7 +33,19 @@ pub fn is_root() -> bool {
 }
 
 /// A console child has had the same Ctrl-C event already.
-pub fn forward_signal(_process: u32) {}
+pub fn forward_signal(_command: u32) {}
+
+/// A command and all below it: there are no process groups of that kind.
+#[must_use]
+pub fn in_our_group(command: u32) -> Vec<Process> {
+    let table = processes("");
+    super::tree(&table, command).into_iter().cloned().collect()
+}
+
+/// Ends one process. Windows has no polite signal for a process without a window.
+pub fn terminate(process: u32) {
+    taskkill(&["/F"], process);
+}
 
 /// Ends one process at once.
 pub fn kill(process: u32) {
@@ -61,44 +73,70 @@ pub fn reap(_process: u32) {}
 /// When a process started, as a file time; `None` for a process that is not there.
 #[must_use]
 pub fn start_time(process: u32) -> Option<String> {
-    let script = format!("(Get-Process -Id {process} -ErrorAction Stop).StartTime.ToFileTimeUtc()");
+    let list = list_processes(&format!("-Filter 'ProcessId = {process}'"));
+    list.into_iter().next().map(|it| it.start)
+}
+
+/// Start times are dates, which no boot repeats.
+#[must_use]
+pub fn boot() -> String {
+    String::new()
+}
+
+/// Only the clock can tell.
+#[must_use]
+pub fn age(_process: u32) -> Option<std::time::Duration> {
+    None
+}
+
+/// The running processes. Their environments cannot be read: none has a mark.
+#[must_use]
+pub fn processes(_variable: &str) -> Vec<Process> {
+    list_processes("")
+}
+
+fn list_processes(filter: &str) -> Vec<Process> {
+    let script = format!(
+        "Get-CimInstance Win32_Process {filter} | Where-Object CreationDate | ForEach-Object \
+         {{ '{{0}} {{1}} {{2}}' -f $_.ProcessId, $_.ParentProcessId, $_.CreationDate.ToFileTimeUtc() }}"
+    );
     let output = Command::new("powershell")
         .args(["-NoProfile", "-NonInteractive", "-Command", &script])
         .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
-}
-
-/// The living processes of a tree: its leader, as far as can be told.
-#[must_use]
-pub fn group_members(leader: u32) -> Vec<u32> {
-    start_time(leader).map(|_| leader).into_iter().collect()
-}
-
-/// Other processes' environments cannot be read.
-#[must_use]
-pub fn processes_with_env(_marker: &str) -> Vec<u32> {
-    Vec::new()
-}
-
-/// Who listens on a TCP port of this machine, by `netstat`.
-#[must_use]
-pub fn port_holder(port: u16) -> Option<Holder> {
-    let output = Command::new("netstat")
-        .args(["-ano", "-p", "TCP"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let suffix = format!(":{port}");
-    text.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == "LISTENING";
-        let pid = fields.get(4)?.parse().ok()?;
-        listens.then(|| Holder {
-            pid,
-            name: "a process".to_owned(),
+        .output();
+    let text = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+    text.unwrap_or_default()
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let pid = words.next()?.parse().ok()?;
+            Some(Process {
+                pid,
+                parent: words.next()?.parse().ok()?,
+                group: pid,
+                start: words.next()?.to_owned(),
+                ..Process::default()
+            })
         })
-    })
+        .collect()
+}
+
+/// Everyone who listens on a TCP port of this machine, by `netstat`.
+#[must_use]
+pub fn port_holders(port: u16) -> Vec<Holder> {
+    let output = Command::new("netstat").args(["-ano", "-p", "TCP"]).output();
+    let text = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+    let suffix = format!(":{port}");
+    text.unwrap_or_default()
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == "LISTENING";
+            let pid = fields.get(4)?.parse().ok()?;
+            listens.then(|| Holder {
+                pid,
+                name: "a process".to_owned(),
+            })
+        })
+        .collect()
 }

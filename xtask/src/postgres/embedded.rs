@@ -27,6 +27,10 @@ use crate::proc;
 /// A first start on a slow disk; a usual one takes a tenth of a second.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT_SECS: u64 = 30;
+/// How often it is looked whether the server is there at all, while it does not answer.
+const LOOK_INTERVAL: Duration = Duration::from_millis(150);
+/// How long it may take to write its pid file.
+const FIRST_STEPS: Duration = Duration::from_secs(15);
 
 /// The cluster of a workspace, whether it exists yet or not.
 #[derive(Clone, Debug)]
@@ -343,6 +347,8 @@ impl Cluster {
             return Err(self.failed("the embedded PostgreSQL did not start").into());
         }
         let mut told = false;
+        let mut missing = 0;
+        let mut look_after = LOOK_INTERVAL * 3;
         loop {
             match self.answers(&record) {
                 Ok(()) => break,
@@ -352,15 +358,22 @@ impl Cluster {
                     return Err(Fault::interrupted().into());
                 }
                 Err(_) if since.elapsed() > START_TIMEOUT => {
-                    self.shut_down(&record)?;
-                    return Err(self
-                        .failed("the embedded PostgreSQL does not answer after a minute")
-                        .into());
+                    let fault =
+                        self.failed("the embedded PostgreSQL does not answer after a minute");
+                    // The cause is worth more than what stopping may say on top of it.
+                    let _ = self.shut_down(&record);
+                    return Err(fault.into());
                 }
                 Err(_) => {}
             }
-            if since.elapsed() > Duration::from_millis(400) && !self.is_up(&record)? {
-                return Err(self.failed("the embedded PostgreSQL ended at once").into());
+            if since.elapsed() > look_after {
+                // Before the look: what is in the log now was written by a server that was there.
+                let wrote = std::fs::metadata(self.log()).is_ok_and(|it| it.len() > 0);
+                missing = if self.is_up(&record)? { 0 } else { missing + 1 };
+                if is_gone(missing, wrote, since.elapsed()) {
+                    return Err(self.failed("the embedded PostgreSQL ended at once").into());
+                }
+                look_after = since.elapsed() + LOOK_INTERVAL;
             }
             if since.elapsed() > Duration::from_secs(1) && !told {
                 cx.term.status("Waiting", "for the embedded PostgreSQL");
@@ -462,6 +475,12 @@ impl Cluster {
     }
 }
 
+/// Whether a server that was started is gone, after so many looks in a row that found none. On a busy
+/// machine its very first steps, up to its pid file, take long: then it has written nothing yet.
+fn is_gone(missing: u32, wrote: bool, since: Duration) -> bool {
+    missing >= 2 && (wrote || since > FIRST_STEPS)
+}
+
 /// What the server is told on top of its defaults.
 fn settings(port: u16, facts: &Database) -> String {
     let mut text = format!(
@@ -498,6 +517,21 @@ fn random_password() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_slow_to_begin_is_not_taken_for_one_that_has_ended() {
+        let ms = Duration::from_millis;
+        assert!(
+            !is_gone(2, false, ms(900)),
+            "it has not written its pid file yet"
+        );
+        assert!(
+            !is_gone(1, true, ms(900)),
+            "between its first words and its pid file"
+        );
+        assert!(is_gone(2, true, ms(600)));
+        assert!(is_gone(90, false, FIRST_STEPS + ms(1)));
+    }
 
     #[test]
     fn settings_are_quoted() {

@@ -1,17 +1,39 @@
 //! Services as real processes: well, dying, deaf, and edited behind our back.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{Fixture, free_port, server};
 
+#[cfg(target_os = "linux")]
+mod crash;
+mod logs;
+mod session;
+#[cfg(target_os = "linux")]
+mod signals;
+mod start;
+#[cfg(target_os = "linux")]
+mod stop;
+
 /// `[services.NAME]` with a fixture server in this mode.
 fn service(name: &str, mode: &str, port: u16, further: &str) -> String {
+    let ready = if further.contains("ready_timeout") {
+        ""
+    } else {
+        "ready_timeout = 2\n"
+    };
+    let stop = if further.contains("stop_timeout") {
+        ""
+    } else {
+        "stop_timeout = 1\n"
+    };
     format!(
         "[services.{name}]\nkind = \"http\"\nport = {port}\nport_env = \"PORT\"\n\
-         command = [{:?}, {mode:?}]\nready_timeout = 2\nstop_timeout = 1\n{further}\n",
+         command = [{:?}, {mode:?}]\n{ready}{stop}{further}\n",
         server()
     )
 }
@@ -25,11 +47,115 @@ impl Drop for Stop<'_> {
     }
 }
 
-fn state_of(fixture: &Fixture, name: &str) -> String {
+/// Ends a process that is no service when a test ends, however it ends.
+struct Stranger(std::process::Child);
+
+impl Stranger {
+    fn new(mode: &str, port: u16) -> Stranger {
+        let mut command = Command::new(server());
+        command.arg(mode).env("PORT", port.to_string());
+        command.stdin(Stdio::null());
+        Stranger(command.spawn().unwrap())
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn row(fixture: &Fixture, name: &str) -> serde_json::Value {
     let json = fixture
         .run(&["--format", "json", "services", "status", name])
         .json();
-    json[0]["state"].as_str().unwrap_or_default().to_owned()
+    json[0].clone()
+}
+
+fn state_of(fixture: &Fixture, name: &str) -> String {
+    row(fixture, name)["state"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn pid_of(fixture: &Fixture, name: &str) -> u32 {
+    let pid = row(fixture, name)["pid"].as_u64();
+    u32::try_from(pid.unwrap_or_else(|| panic!("{name} does not run"))).unwrap()
+}
+
+fn state_file(fixture: &Fixture, name: &str) -> PathBuf {
+    fixture.path(&format!("target/xtask/services/{name}/state.json"))
+}
+
+/// The log of the last run.
+fn log_of(fixture: &Fixture, name: &str) -> PathBuf {
+    let log = row(fixture, name)["log"].as_str().map(PathBuf::from);
+    log.unwrap_or_else(|| panic!("{name} has no log"))
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "not in time: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn answers(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    use super::*;
+    use crate::support::living;
+
+    pub(super) fn signal(pid: u32, signal: Signal) {
+        kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    }
+
+    /// A variable that marks every process of one test. What is left of them ends with it.
+    pub(super) struct Mark(String);
+
+    impl std::ops::Deref for Mark {
+        type Target = str;
+
+        fn deref(&self) -> &str {
+            &self.0
+        }
+    }
+
+    impl Drop for Mark {
+        fn drop(&mut self) {
+            for pid in living(self) {
+                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+        }
+    }
+
+    pub(super) fn mark() -> Mark {
+        let (process, thread) = (std::process::id(), std::thread::current().id());
+        Mark(format!("XTASK_TEST={process}-{thread:?}"))
+    }
+
+    pub(super) fn marked(fixture: &Fixture, mark: &str, args: &[&str]) -> Command {
+        let (name, value) = mark.split_once('=').unwrap();
+        let mut command = fixture.xtask(args);
+        command.env(name, value);
+        command
+    }
 }
 
 #[test]
@@ -42,16 +168,18 @@ fn a_service_starts_is_healthy_restarts_and_stops() {
         .code(0)
         .says("Healthy web on port");
     assert_eq!(state_of(&fixture, "web"), "healthy");
+    let pid = pid_of(&fixture, "web");
     fixture
         .run(&["services", "start"])
         .code(0)
-        .says("Running web");
+        .says(&format!("Running web (pid {pid}) already"));
     fixture.run(&["check-services", "web"]).code(0);
     fixture
         .run(&["services", "restart", "web"])
         .code(0)
         .says("Stopped web")
         .says("Healthy web");
+    assert_ne!(pid_of(&fixture, "web"), pid);
     fixture
         .run(&["services", "stop"])
         .code(0)
@@ -61,152 +189,118 @@ fn a_service_starts_is_healthy_restarts_and_stops() {
         .run(&["services", "stop", "web"])
         .code(0)
         .says("web was not running");
-}
-
-#[test]
-fn a_service_that_dies_is_reported_at_once_with_its_last_words_masked() {
-    let text = service("ok", "healthy", free_port(), "")
-        + &service("web", "die", free_port(), "depends_on = [\"ok\"]");
-    let fixture = Fixture::new(&text);
-    let since = Instant::now();
     fixture
-        .run(&["services", "start"])
-        .code(1)
-        .says("`web` ended with exit code 3 before it was healthy")
-        .says("postgresql://app:***@db/app")
-        .says("Stopped ok")
-        .never_shows("hunter2");
-    assert!(
-        since.elapsed() < Duration::from_millis(1900),
-        "it waited for the timeout"
-    );
-    assert_eq!(state_of(&fixture, "ok"), "stopped");
-    fixture
-        .run(&["services", "logs", "web"])
+        .run(&["services", "stop"])
         .code(0)
-        .prints(":***@db")
-        .never_shows("hunter2");
-}
-
-#[test]
-fn one_that_never_gets_healthy_is_stopped() {
-    let fixture = Fixture::new(&service("web", "ill", free_port(), ""));
+        .says("no service was running");
     fixture
-        .run(&["services", "start"])
+        .run(&["services", "restart"])
         .code(1)
-        .says("not healthy after 2 s: HTTP 503: no database");
-    assert_eq!(state_of(&fixture, "web"), "stopped");
+        .says("no service is running");
 }
 
 #[test]
-fn a_taken_port_names_its_holder_and_nothing_is_started() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let fixture = Fixture::new(&service("web", "healthy", port, ""));
-    let run = fixture
-        .run(&["services", "start"])
-        .code(1)
-        .says(&format!("port {port} of `web`"));
-    if cfg!(target_os = "linux") {
-        run.says(&format!("(pid {})", std::process::id()));
-    }
-}
-
-#[test]
-fn a_stranger_that_answers_on_the_port_is_not_ours() {
-    let port = free_port();
-    let mut stranger = Command::new(server())
-        .arg("healthy")
-        .env("PORT", port.to_string())
-        .spawn()
-        .unwrap();
-    let fixture = Fixture::new(&service("web", "healthy", port, ""));
-    let answers = (0..200).any(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-    });
-    let state = state_of(&fixture, "web");
-    fixture
-        .run(&["services", "start"])
-        .code(1)
-        .says("is held by");
-    fixture.run(&["services", "stop"]).code(0);
-    let alive = stranger.try_wait().unwrap().is_none();
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
-    assert!(answers && alive, "the stranger was ended");
-    assert_eq!(state, "foreign");
-}
-
-#[test]
-fn an_edited_pid_file_never_ends_a_stranger() {
+fn status_and_stop_tell_machines_all_that_they_tell_people() {
     let fixture = Fixture::new(&service("web", "healthy", free_port(), ""));
     let _stop = Stop(&fixture);
-    fixture.run(&["services", "start"]).code(0);
-    let mut stranger = Command::new(server()).arg("deaf").spawn().unwrap();
-    let path = fixture.path("target/xtask/services/web/state.json");
-    let original = fs::read_to_string(&path).unwrap();
-    let mut json: serde_json::Value = serde_json::from_str(&original).unwrap();
-    json["pid"] = stranger.id().into();
-    json["run"] = "nobody".into();
-    fs::write(&path, json.to_string()).unwrap();
-    fixture
-        .run(&["services", "stop", "web"])
+    let started = fixture
+        .run(&["--format", "json", "services", "start"])
         .code(0)
-        .says("is left alone");
-    let alive = stranger.try_wait().unwrap().is_none();
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
-    fs::write(&path, original).unwrap();
-    assert!(alive, "a process of somebody else's was ended");
-}
-
-#[test]
-fn logs_are_kept_by_run() {
-    let fixture = Fixture::new(&service("web", "die", free_port(), ""));
-    for _ in 0..7 {
-        fixture.run(&["services", "start"]).code(1);
-    }
-    let logs = fs::read_dir(fixture.path("target/xtask/services/web"))
+        .json();
+    assert_eq!(started[0]["state"], "healthy");
+    let row = row(&fixture, "web");
+    let mut keys: Vec<&str> = row
+        .as_object()
         .unwrap()
-        .flatten();
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
     assert_eq!(
-        logs.filter(|it| it.path().extension().is_some_and(|it| it == "log"))
-            .count(),
-        5
+        keys,
+        [
+            "detail",
+            "exit",
+            "log",
+            "log_tail",
+            "name",
+            "outdated",
+            "pid",
+            "pids",
+            "port",
+            "state",
+            "transient",
+            "uptime_seconds"
+        ]
     );
+    assert_eq!(
+        (&row["pids"][0], &row["transient"]),
+        (&row["pid"], &false.into())
+    );
+    assert!(row["uptime_seconds"].as_u64().unwrap() < 20, "{row}");
+    let stopped = fixture
+        .run(&["--format", "json", "services", "stop"])
+        .code(0)
+        .json();
+    assert_eq!(stopped[0]["outcome"], "stopped");
+    assert_eq!(stopped[0]["pid"], row["pid"]);
+    let stopped = fixture
+        .run(&["--format", "json", "services", "stop"])
+        .code(0)
+        .json();
+    assert_eq!(stopped[0]["outcome"], "not_running");
 }
 
 #[test]
-fn with_services_passes_the_code_on_and_stops_what_it_started() {
-    let text = service("one", "healthy", free_port(), "").replace("\"PORT\"", "\"PORT_ONE\"");
-    let fixture = Fixture::new(&text.replace("port_env = \"PORT_ONE\"\n", ""));
-    // Without `port_env` the server is told nothing: it cannot come up, and is stopped.
-    fixture
-        .run(&["with-services", "--", "git", "--version"])
-        .code(1);
-    let fixture = Fixture::new(&service("one", "healthy", free_port(), ""));
-    let xtask = env!("CARGO_BIN_EXE_xtask");
-    fixture
-        .run(&["with-services", "--", xtask, "services", "status"])
-        .code(0)
-        .prints("healthy");
-    fixture
-        .run(&["with-services", "--", xtask, "no-such-command"])
-        .code(2)
-        .says("Stopped one");
-    assert_eq!(state_of(&fixture, "one"), "stopped");
-    fixture
-        .run(&["with-services", "--", "no-such-program"])
-        .code(1)
-        .says("command not found");
-    // What was up before stays up.
+fn a_service_whose_program_was_built_anew_is_outdated() {
+    let fixture = Fixture::new("");
+    let program = fixture.path(&format!("web{}", std::env::consts::EXE_SUFFIX));
+    fs::copy(server(), &program).unwrap();
+    let text = service("web", "healthy", free_port(), "");
+    let shown = program.display().to_string().replace('\\', "/");
+    fixture.file(".config/xtask.toml", &text.replace(&server(), &shown));
     let _stop = Stop(&fixture);
     fixture.run(&["services", "start"]).code(0);
+    assert_eq!(row(&fixture, "web")["outdated"], false);
+    // As cargo does it: another file takes its place.
+    let new = fixture.path("new");
+    fs::copy(server(), &new).unwrap();
+    if fs::rename(&new, &program).is_err() {
+        return; // A program that runs cannot be replaced on Windows, and so never is outdated.
+    }
+    assert_eq!(row(&fixture, "web")["outdated"], true);
     fixture
-        .run(&["with-services", "--", "git", "--version"])
-        .code(0);
-    assert_eq!(state_of(&fixture, "one"), "healthy");
+        .run(&["services", "start"])
+        .code(0)
+        .says("has been built anew since: `cargo xtask services restart web`");
+    fixture.run(&["services", "restart", "web"]).code(0);
+    assert_eq!(row(&fixture, "web")["outdated"], false);
+}
+
+#[test]
+fn a_service_that_is_no_longer_configured_is_shown_and_can_be_stopped() {
+    let port = free_port();
+    let fixture = Fixture::new(&service("web", "healthy", port, ""));
+    let _stop = Stop(&fixture);
+    fixture.run(&["services", "start"]).code(0);
+    fixture.file(
+        ".config/xtask.toml",
+        &service("other", "healthy", free_port(), ""),
+    );
+    assert_eq!(state_of(&fixture, "web"), "unconfigured");
+    fixture
+        .run(&["services", "status"])
+        .code(0)
+        .prints("unconfigured");
+    fixture
+        .run(&["services", "stop"])
+        .code(0)
+        .says("Stopped web");
+    assert!(!answers(port));
+    fixture
+        .run(&["services", "stop", "web"])
+        .code(2)
+        .says("no service is called `web`");
 }
 
 #[test]
@@ -219,151 +313,32 @@ fn run_service_ends_with_the_services_own_code() {
         .says("did you mean `web`?");
 }
 
-#[cfg(target_os = "linux")]
-mod linux {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-
-    use super::*;
-    use crate::support::living;
-
-    fn signal(child: &std::process::Child, signal: Signal) {
-        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
-    }
-
-    /// A variable that marks every process of one test.
-    fn mark() -> String {
-        format!(
-            "XTASK_TEST={}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        )
-    }
-
-    fn marked(fixture: &Fixture, mark: &str, args: &[&str]) -> Command {
-        let (name, value) = mark.split_once('=').unwrap();
-        let mut command = fixture.xtask(args);
-        command.env(name, value);
-        command
-    }
-
-    fn until(what: &str, mut condition: impl FnMut() -> bool) {
-        let since = Instant::now();
-        while !condition() {
-            assert!(
-                since.elapsed() < Duration::from_secs(20),
-                "not in time: {what}"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    #[test]
-    fn the_whole_tree_is_ended() {
-        let fixture = Fixture::new(&service("web", "parent", free_port(), ""));
-        let mark = mark();
-        let output = marked(&fixture, &mark, &["services", "start"])
-            .output()
-            .unwrap();
-        assert!(output.status.success());
-        assert_eq!(living(&mark).len(), 2, "server and child");
-        fixture.run(&["services", "stop"]).code(0);
-        assert_eq!(living(&mark), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn an_orphan_of_a_dead_leader_is_found() {
-        let fixture = Fixture::new(&service("web", "parent", free_port(), ""));
-        let mark = mark();
-        assert!(
-            marked(&fixture, &mark, &["services", "start"])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let json = fixture
-            .run(&["--format", "json", "services", "status"])
-            .json();
-        let leader = i32::try_from(json[0]["pid"].as_i64().unwrap()).unwrap();
-        kill(Pid::from_raw(leader), Signal::SIGKILL).unwrap();
-        until("crashed", || state_of(&fixture, "web") == "crashed");
-        fixture.run(&["services", "stop"]).code(0);
-        assert_eq!(living(&mark), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn a_killed_start_leaves_nothing_that_stop_cannot_find() {
-        let fixture = Fixture::new(&service("web", "deaf", free_port(), ""));
-        let mark = mark();
-        let mut start = marked(&fixture, &mark, &["services", "start"])
-            .spawn()
-            .unwrap();
-        until("the record is there", || {
-            fixture
-                .path("target/xtask/services/web/state.json")
-                .exists()
-        });
-        start.kill().unwrap();
-        start.wait().unwrap();
-        assert_eq!(state_of(&fixture, "web"), "starting");
-        fixture
-            .run(&["services", "stop"])
-            .code(0)
-            .says("Stopped web");
-        assert_eq!(living(&mark), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn ctrl_c_in_the_middle_stops_all_and_ends_130() {
-        let fixture = Fixture::new(&service("web", "parent", free_port(), ""));
-        let mark = mark();
-        let child = marked(&fixture, &mark, &["with-services", "--", "sleep", "300"])
-            .spawn()
-            .unwrap();
-        until("the command runs", || {
-            living(&mark).iter().any(|pid| {
-                fs::read_to_string(format!("/proc/{pid}/comm"))
-                    .is_ok_and(|name| name.trim() == "sleep")
-            })
-        });
-        signal(&child, Signal::SIGINT);
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(130));
-        assert_eq!(living(&mark), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn ctrl_c_while_it_starts_stops_all_and_ends_130() {
-        let fixture = Fixture::new(&service("web", "deaf", free_port(), ""));
-        let mark = mark();
-        let child = marked(&fixture, &mark, &["services", "start"])
-            .spawn()
-            .unwrap();
-        until("it starts", || {
-            fixture
-                .path("target/xtask/services/web/state.json")
-                .exists()
-        });
-        signal(&child, Signal::SIGTERM);
-        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
-        assert_eq!(living(&mark), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn two_starts_at_once_end_in_one_process() {
-        let fixture = Fixture::new(&service("web", "healthy", free_port(), ""));
-        let _stop = Stop(&fixture);
-        let mark = mark();
-        let children: Vec<_> = (0..4)
-            .map(|_| {
-                marked(&fixture, &mark, &["services", "start"])
-                    .spawn()
-                    .unwrap()
-            })
-            .collect();
-        for child in children {
-            assert!(child.wait_with_output().unwrap().status.success());
-        }
-        assert_eq!(living(&mark).len(), 1);
-    }
+#[test]
+fn run_service_brings_up_what_it_needs_and_takes_it_down_again() {
+    let text = service("db", "healthy", free_port(), "").replace("\"PORT\"", "\"DB_PORT\"")
+        + &service("web", "die", free_port(), "depends_on = [\"db\"]");
+    let text = text.replace("port_env = \"DB_PORT\"", "env = { PORT = \"@\" }");
+    let port = free_port().to_string();
+    let text = text.replace("\"@\"", &format!("\"{port}\"")).replacen(
+        "port = ",
+        &format!("port = {port} # "),
+        1,
+    );
+    let fixture = Fixture::new(&text);
+    fixture
+        .run(&["run-service", "web"])
+        .code(3)
+        .says("Healthy db")
+        .says("Stopped db");
+    assert_eq!(state_of(&fixture, "db"), "stopped");
+    let _stop = Stop(&fixture);
+    fixture.run(&["services", "start", "db"]).code(0);
+    fixture.run(&["run-service", "web"]).code(3);
+    assert_eq!(state_of(&fixture, "db"), "healthy", "it was up before");
+    let pid = pid_of(&fixture, "db");
+    fixture
+        .run(&["run-service", "db"])
+        .code(1)
+        .says(&format!("`db` (pid {pid}) runs in the background already"))
+        .says("services stop db");
 }
