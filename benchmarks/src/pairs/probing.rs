@@ -67,6 +67,8 @@ fn on_all_up<'a>(
         Err(why) => return Ok(Ready::NotThere(why)),
     };
     Ok(Ready::Yes(Box::new(move |side| {
+        // The whole of it moves in here: a closure takes no more than the fields that it names.
+        let up = &up;
         let mut command = command(side)?;
         if side == Side::Theirs {
             command.envs(up.script_env.iter().map(|(name, value)| (*name, value)));
