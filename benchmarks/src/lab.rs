@@ -100,6 +100,8 @@ impl Lab {
         copy_workspace(&root, &copy)?;
         let config = Config::load(&workspace::config_path(&copy))?;
         let mut env = clean_environment(env::vars_os());
+        // Templates of clusters are kept there: the user's stay his.
+        env.push(("XDG_CACHE_HOME".into(), home.join("cache").into()));
         let mut ports = BTreeMap::new();
         for (name, service) in &config.services {
             if service.kind != ServiceKind::Postgres && service.port.is_some() {

@@ -86,11 +86,19 @@ pub const ALL: &[Pair] = &[
     },
     Pair {
         name: "db-cold",
-        ours: "`xtask setup-db`, from nothing to PGMQ and all migrations",
+        ours: "`xtask setup-db`, from no cluster to PGMQ and all migrations",
         theirs: "initdb, pg_ctl, createdb, psql and `sqlx migrate run` by hand",
         goal: Goal::Ratio(0.6),
         runs: 10,
         ready: database::cold,
+    },
+    Pair {
+        name: "db-first",
+        ours: "the same with no earlier cluster of this user to copy",
+        theirs: "the same by hand",
+        goal: Goal::Report,
+        runs: 10,
+        ready: database::first,
     },
     Pair {
         name: "db-warm",

@@ -225,7 +225,20 @@ fn pgmq_sql(lab: &Lab) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// With the template that an earlier cluster has left; the warm-up sees to it.
 pub(super) fn cold(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    from_nothing(lab, &[])
+}
+
+/// By initdb, as for a user's first cluster.
+pub(super) fn first(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    from_nothing(lab, &[("XTASK_PG_TEMPLATE", "0")])
+}
+
+fn from_nothing<'a>(
+    lab: &'a Lab,
+    env: &'static [(&'static str, &'static str)],
+) -> anyhow::Result<Ready<'a>> {
     let by_hand = match ByHand::find(lab)? {
         Ok(by_hand) => by_hand,
         Err(why) => return Ok(Ready::NotThere(why)),
@@ -234,7 +247,8 @@ pub(super) fn cold(lab: &Lab) -> anyhow::Result<Ready<'_>> {
         Side::Ours => {
             wipe(lab)?;
             platform::settle();
-            let time = lab.time("db-cold", &mut lab.xtask_command(&["setup-db"])?)?;
+            let mut command = lab.xtask_command(&["setup-db"])?;
+            let time = lab.time("db-cold", command.envs(env.iter().copied()))?;
             lab.time("db-stop", &mut lab.xtask_command(&["db", "stop"])?)?;
             Ok(time)
         }
