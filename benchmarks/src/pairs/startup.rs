@@ -39,7 +39,8 @@ pub(super) fn cold_help(lab: &Lab) -> anyhow::Result<Ready<'_>> {
         &format!(
             "[package]\nname = \"xtask\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
              tracel-xtask = {{ version = \"={TRACEL_XTASK}\", \
-             features = [\"build\", \"check\", \"fix\", \"test\"] }}\n"
+             features = [\"build\", \"check\", \"fix\", \"test\"] }}\n\
+             # Its macro names this crate.\nstrum = {{ version = \"0.27\", features = [\"derive\"] }}\n"
         ),
     )?;
     file(
