@@ -161,6 +161,7 @@ impl Target {
             })?
             .application_name("xtask-db")
             .disable_statement_logging();
+        let options = with_fixed_schema(options);
         let Some(database) = options.get_database().filter(|name| !name.is_empty()) else {
             return Err(Error::usage(format!("`{}` names no database", mask(url)))
                 .hint("append its name: postgres://user:password@127.0.0.1:5432/database"));
@@ -285,6 +286,20 @@ impl Target {
             }
         };
         Error::failed(message).hint(hint)
+    }
+}
+
+/// Without this, the table of applied migrations is looked for in a schema that is named like the role, if
+/// there is one: when a migration has made such a schema, they would all seem pending. A URL that says
+/// `search_path` itself is left alone.
+fn with_fixed_schema(options: PgConnectOptions) -> PgConnectOptions {
+    let said = options
+        .get_options()
+        .is_some_and(|options| options.contains("search_path"));
+    if said {
+        options
+    } else {
+        options.options([("search_path", "public")])
     }
 }
 

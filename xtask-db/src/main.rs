@@ -4,6 +4,7 @@
 //! can read. stdout carries one JSON document, stderr the progress.
 
 use std::env;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -78,7 +79,8 @@ fn run(command: Command) -> Result<String, (String, u8)> {
         admin_url: env::var("XTASK_DB_ADMIN_URL")
             .ok()
             .filter(|url| !url.is_empty()),
-        progress: Some(|message| eprintln!("{message}")),
+        // Whoever closed stderr does not want to hear it: no reason to end.
+        progress: Some(|message| drop(writeln!(std::io::stderr(), "{message}"))),
         ..SetupOptions::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -280,3 +280,22 @@ fn errors_say_what_to_do_and_never_the_password() {
         .unwrap();
     assert!(error_of(&none, 2).contains("DATABASE_URL is not set"));
 }
+
+/// `"$user"` comes first in PostgreSQL's search path: a schema named like the role would hide the table of
+/// applied migrations from the second run.
+#[tokio::test]
+async fn a_schema_named_like_the_role_hides_no_migration() {
+    let temp = TempDatabase::name_only(&server());
+    let mut maintenance = PgConnection::connect(&server()).await.unwrap();
+    let (role,): (String,) = sqlx::query_as("SELECT current_user::text")
+        .fetch_one(&mut maintenance)
+        .await
+        .unwrap();
+    let schema = format!("CREATE SCHEMA \"{role}\";");
+    let migrations = Migrations::new(&[("1_schema.sql", schema.as_str())]);
+    let first = json_of(&xtask_db(temp.url(), &["setup"], &migrations.0));
+    assert_eq!(first["migrations_applied"], json!([1]));
+    migrations.write("2_more.sql", "SELECT 1;");
+    let second = json_of(&xtask_db(temp.url(), &["setup"], &migrations.0));
+    assert_eq!(second["migrations_applied"], json!([2]));
+}

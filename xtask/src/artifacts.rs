@@ -6,8 +6,11 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::Metadata;
+use std::fs::{DirEntry, Metadata};
+use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::Context as _;
 
@@ -51,15 +54,12 @@ pub struct Keep {
 impl Keep {
     fn reason(&self, path: &Path) -> Option<&'static str> {
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or("");
         if self.tracked.contains(relative) {
             Some("tracked by git")
-        } else if name == ".env" || name.starts_with(".env.") {
-            Some("a dotenv file")
         } else if self.own.iter().any(|own| own == path) {
             Some("in use by xtask")
         } else {
-            None
+            dotenv(path.file_name().unwrap_or_default())
         }
     }
 }
@@ -69,11 +69,13 @@ impl Keep {
 /// # Errors
 /// A rule that leads out of the workspace (exit 2), or a directory that cannot be read.
 pub fn plan(rule: &CleanRule, keep: &Keep) -> anyhow::Result<Plan> {
-    let mut plan = Plan::default();
-    let mut seen = HashSet::new();
-    for path in &rule.paths {
-        add(&inside(&keep.root, path)?, keep, &mut plan, &mut seen)?;
-    }
+    let look = Look::new(keep);
+    let paths: Vec<PathBuf> = rule
+        .paths
+        .iter()
+        .map(|path| Ok(inside(&keep.root, path)?))
+        .collect::<anyhow::Result<_>>()?;
+    let mut plan = look.all(&paths)?;
     let roots = if rule.under.is_empty() {
         vec![keep.root.clone()]
     } else {
@@ -83,9 +85,14 @@ pub fn plan(rule: &CleanRule, keep: &Keep) -> anyhow::Result<Plan> {
             .collect::<Result<_, _>>()?
     };
     if !rule.directories.is_empty() || !rule.files.is_empty() {
+        let planned: HashSet<PathBuf> = plan.removals.iter().map(|it| it.path.clone()).collect();
+        let mut found = Vec::new();
         for root in roots {
-            find(&root, rule, keep, &mut plan, &mut seen)?;
+            find(&root, rule, &planned, &mut found)?;
         }
+        let more = look.all(&found)?;
+        plan.removals.extend(more.removals);
+        plan.kept.extend(more.kept);
     }
     Ok(plan)
 }
@@ -119,137 +126,282 @@ fn inside(root: &Path, path: &Path) -> Result<PathBuf, Fault> {
 fn find(
     directory: &Path,
     rule: &CleanRule,
-    keep: &Keep,
-    plan: &mut Plan,
-    seen: &mut HashSet<(u64, u64)>,
+    planned: &HashSet<PathBuf>,
+    found: &mut Vec<PathBuf>,
 ) -> anyhow::Result<()> {
-    for (path, metadata) in children(directory)? {
-        let name = path
-            .file_name()
-            .and_then(OsStr::to_str)
-            .unwrap_or("")
-            .to_owned();
-        if name == ".git" || plan.removals.iter().any(|it| it.path == path) {
+    let matches = |patterns: &[String], name: &str| {
+        patterns.iter().any(|pattern| glob::matches(pattern, name))
+    };
+    for entry in sorted(directory)? {
+        let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or("");
+        if name == ".git" {
             continue;
         }
-        let directory = metadata.is_dir();
-        let matched = if directory || metadata.is_symlink() {
-            rule.directories
-                .iter()
-                .any(|pattern| glob::matches(pattern, &name))
+        let patterns = if directory || link {
+            &rule.directories
         } else {
-            rule.files
-                .iter()
-                .any(|pattern| glob::matches(pattern, &name))
+            &rule.files
         };
-        if matched {
-            add(&path, keep, plan, seen)?;
+        if matches(patterns, name) {
+            let path = entry.path();
+            if !planned.contains(&path) {
+                found.push(path);
+            }
         } else if directory {
-            find(&path, rule, keep, plan, seen)?;
+            let path = entry.path();
+            if !planned.contains(&path) {
+                find(&path, rule, planned, found)?;
+            }
         }
     }
     Ok(())
 }
 
-fn children(directory: &Path) -> anyhow::Result<Vec<(PathBuf, Metadata)>> {
+fn sorted(directory: &Path) -> anyhow::Result<Vec<DirEntry>> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.with_context(|| format!("failed to look into `{}`", directory.display()))?,
     };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        // Gone since the listing: nothing to remove.
-        if let Ok(metadata) = entry.path().symlink_metadata() {
-            found.push((entry.path(), metadata));
-        }
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
+    let mut entries: Vec<DirEntry> = entries.collect::<Result<_, _>>()?;
+    entries.sort_by_key(DirEntry::file_name);
+    Ok(entries)
 }
 
-/// Adds one product: whole, or, where something inside has to stay, all around that.
-fn add(
-    path: &Path,
-    keep: &Keep,
-    plan: &mut Plan,
-    seen: &mut HashSet<(u64, u64)>,
-) -> anyhow::Result<()> {
-    let Ok(metadata) = path.symlink_metadata() else {
-        return Ok(());
-    };
-    let mut removals = Vec::new();
-    let removable = visit(path, &metadata, keep, plan, seen, &mut removals)?;
-    match removable {
-        Some(whole) => plan.removals.push(whole),
-        None => plan.removals.extend(removals),
-    }
-    Ok(())
+/// Directories with at least so many entries are shared out among threads.
+const WORTH_A_THREAD: usize = 32;
+/// Below so many levels there is enough to do for every thread.
+const SHARED_LEVELS: usize = 4;
+
+/// What looking at products needs to know. Most of the time goes into asking for each file's size, which
+/// several threads do at once.
+struct Look<'a> {
+    keep: &'a Keep,
+    /// The directories that have something tracked or of our own somewhere below: in all others, only
+    /// names have to be looked at.
+    delicate: HashSet<PathBuf>,
+    /// Files with several names that were counted.
+    counted: Mutex<HashSet<(u64, u64)>>,
+    threads: usize,
 }
 
-/// The removal of the whole of it; `None` where something inside has to stay: then what can go is in
-/// `parts`.
-fn visit(
-    path: &Path,
-    metadata: &Metadata,
-    keep: &Keep,
-    plan: &mut Plan,
-    seen: &mut HashSet<(u64, u64)>,
-    parts: &mut Vec<Removal>,
-) -> anyhow::Result<Option<Removal>> {
-    if let Some(reason) = keep.reason(path) {
-        plan.kept.push((path.to_path_buf(), reason));
-        return Ok(None);
-    }
-    if !metadata.is_dir() {
-        let bytes = if counted_before(metadata, seen) {
-            0
-        } else {
-            metadata.len()
-        };
-        let path = path.to_path_buf();
-        return Ok(Some(Removal {
-            path,
-            directory: false,
-            files: 1,
-            bytes,
-        }));
-    }
-    let mut whole = true;
-    let mut removal = Removal {
-        path: path.to_path_buf(),
-        directory: true,
-        files: 0,
-        bytes: 0,
-    };
-    let mut below = Vec::new();
-    for (child, metadata) in children(path)? {
-        match visit(&child, &metadata, keep, plan, seen, &mut below)? {
-            Some(part) => {
-                removal.files += part.files;
-                removal.bytes += part.bytes;
-                below.push(part);
+/// What was found of one path.
+#[derive(Default)]
+struct Found {
+    /// The removal of the whole of it; `None` where something inside has to stay, or nothing is there.
+    whole: Option<Removal>,
+    /// Where it cannot go whole: what can go inside.
+    parts: Vec<Removal>,
+    kept: Vec<(PathBuf, &'static str)>,
+}
+
+impl<'a> Look<'a> {
+    fn new(keep: &'a Keep) -> Look<'a> {
+        let tracked = keep.tracked.iter().map(|path| keep.root.join(path));
+        let mut delicate = HashSet::new();
+        for path in tracked.chain(keep.own.iter().cloned()) {
+            for parent in path.ancestors().skip(1) {
+                // Its parents are there already, too.
+                if !delicate.insert(parent.to_path_buf()) {
+                    break;
+                }
             }
-            None => whole = false,
+        }
+        Look {
+            keep,
+            delicate,
+            counted: Mutex::default(),
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
         }
     }
-    if whole {
-        return Ok(Some(removal));
+
+    /// Adds each product: whole, or, where something inside has to stay, all around that.
+    fn all(&self, paths: &[PathBuf]) -> anyhow::Result<Plan> {
+        let mut plan = Plan::default();
+        let found = self.share(paths, 0, |path| match path.symlink_metadata() {
+            Ok(metadata) => self.at(path, &metadata, 0, true),
+            Err(_) => Ok(Found::default()),
+        })?;
+        for found in found {
+            plan.kept.extend(found.kept);
+            plan.removals.extend(found.whole);
+            plan.removals.extend(found.parts);
+        }
+        Ok(plan)
     }
-    parts.append(&mut below);
-    Ok(None)
+
+    fn at(
+        &self,
+        path: &Path,
+        metadata: &Metadata,
+        level: usize,
+        delicate: bool,
+    ) -> anyhow::Result<Found> {
+        let name = path.file_name().unwrap_or_default();
+        let reason = match delicate {
+            true => self.keep.reason(path),
+            false => dotenv(name),
+        };
+        if let Some(reason) = reason {
+            return Ok(Found {
+                kept: vec![(path.to_path_buf(), reason)],
+                ..Found::default()
+            });
+        }
+        let mut removal = Removal {
+            path: path.to_path_buf(),
+            directory: metadata.is_dir(),
+            files: 0,
+            bytes: 0,
+        };
+        if !removal.directory {
+            (removal.files, removal.bytes) = (1, self.bytes(metadata));
+            return Ok(Found {
+                whole: Some(removal),
+                ..Found::default()
+            });
+        }
+        let delicate = delicate && self.delicate.contains(path);
+        let entries = sorted(path)?;
+        let found = self.share(&entries, level + 1, |entry| {
+            // Gone since the listing: nothing to remove. `metadata` does not follow links.
+            match entry.metadata() {
+                Ok(metadata) => self.entry(entry, &metadata, level + 1, delicate),
+                Err(_) => Ok(Entry::Counted(0, 0)),
+            }
+        })?;
+        let mut below = Found::default();
+        let mut counted = Vec::new();
+        let mut whole = true;
+        for (entry, found) in entries.iter().zip(found) {
+            let (files, bytes) = match found {
+                Entry::Counted(0, _) => continue,
+                Entry::Counted(files, bytes) => {
+                    counted.push((entry, files, bytes));
+                    (files, bytes)
+                }
+                Entry::Found(found) => {
+                    below.kept.extend(found.kept);
+                    below.parts.extend(found.parts);
+                    match found.whole {
+                        Some(part) => {
+                            let sums = (part.files, part.bytes);
+                            below.parts.push(part);
+                            sums
+                        }
+                        None => {
+                            whole = false;
+                            (0, 0)
+                        }
+                    }
+                }
+            };
+            removal.files += files;
+            removal.bytes += bytes;
+        }
+        if whole {
+            below.parts.clear();
+            below.whole = Some(removal);
+            return Ok(below);
+        }
+        below
+            .parts
+            .extend(counted.into_iter().map(|(entry, files, bytes)| Removal {
+                path: entry.path(),
+                directory: false,
+                files,
+                bytes,
+            }));
+        below.parts.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(below)
+    }
+
+    /// One entry of a directory. Most are plain files without a name of their own: their path is not even
+    /// put together.
+    fn entry(
+        &self,
+        entry: &DirEntry,
+        metadata: &Metadata,
+        level: usize,
+        delicate: bool,
+    ) -> anyhow::Result<Entry> {
+        if !delicate && !metadata.is_dir() && dotenv(&entry.file_name()).is_none() {
+            return Ok(Entry::Counted(1, self.bytes(metadata)));
+        }
+        self.at(&entry.path(), metadata, level, delicate)
+            .map(Entry::Found)
+    }
+
+    /// Cargo's products have several names (hard links): their bytes are freed once.
+    fn bytes(&self, metadata: &Metadata) -> u64 {
+        let first = match identity(metadata) {
+            None => true,
+            Some(identity) => self
+                .counted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(identity),
+        };
+        if first { metadata.len() } else { 0 }
+    }
+
+    /// Looks at all items, with several threads where there are enough of them; in their order.
+    fn share<T: Sync, U: Send>(
+        &self,
+        items: &[T],
+        level: usize,
+        look: impl Fn(&T) -> anyhow::Result<U> + Sync,
+    ) -> anyhow::Result<Vec<U>> {
+        let alone = self.threads == 1
+            || level >= SHARED_LEVELS
+            || items.len() < if level < 2 { 2 } else { WORTH_A_THREAD };
+        if alone {
+            return items.iter().map(look).collect();
+        }
+        let look = &look;
+        thread::scope(|scope| {
+            let running: Vec<_> = items
+                .chunks(items.len().div_ceil(self.threads))
+                .map(|chunk| {
+                    scope.spawn(move || chunk.iter().map(look).collect::<anyhow::Result<Vec<U>>>())
+                })
+                .collect();
+            let mut all = Vec::with_capacity(items.len());
+            for part in running {
+                match part.join() {
+                    Ok(part) => all.extend(part?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(all)
+        })
+    }
 }
 
-/// Cargo's products have several names (hard links): their bytes are freed once.
+/// What was found of an entry of a directory.
+enum Entry {
+    /// A file that can go, and its bytes; or nothing at all.
+    Counted(u64, u64),
+    Found(Found),
+}
+
+fn dotenv(name: &OsStr) -> Option<&'static str> {
+    let name = name.as_encoded_bytes();
+    (name == b".env" || name.starts_with(b".env.")).then_some("a dotenv file")
+}
+
+/// What tells a file with several names; `None` for one with a single name.
 #[cfg(unix)]
-fn counted_before(metadata: &Metadata, seen: &mut HashSet<(u64, u64)>) -> bool {
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
-    metadata.nlink() > 1 && !seen.insert((metadata.dev(), metadata.ino()))
+    (metadata.nlink() > 1).then(|| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn counted_before(_metadata: &Metadata, _seen: &mut HashSet<(u64, u64)>) -> bool {
-    false
+fn identity(_metadata: &Metadata) -> Option<(u64, u64)> {
+    None
 }
 
 /// 1.5 MiB.

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
+mod remove;
+pub use remove::{Doomed, remove_all};
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

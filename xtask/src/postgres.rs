@@ -5,12 +5,13 @@
 pub mod embedded;
 mod scram;
 mod server;
+mod template;
 pub mod url;
 mod user;
 mod wire;
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,6 @@ use crate::cx::Cx;
 use crate::env_file;
 use crate::environment::{Choice, Environment, Origin};
 use crate::error::Fault;
-use crate::exit::Exit;
 use crate::fsx;
 use crate::platform;
 use crate::proc;
@@ -162,15 +162,20 @@ pub fn place(cx: &Cx) -> anyhow::Result<Place> {
 /// When the database cannot be reached, started, created or migrated.
 pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
     let facts = database(cx)?;
+    let mut setup = None;
     let (url, started) = match place(cx)? {
         Place::Given(url) => (url, false),
         Place::Embedded(cluster) => {
+            if cluster.url()?.is_none() {
+                // A new cluster has no database: what makes one is built while the server starts.
+                setup = Some(Building::start(cx)?);
+            }
             let running = cluster.start(cx, facts)?;
             remember_url(cx, facts, &running.url)?;
             (running.url, running.started)
         }
     };
-    let result = make_ready(cx, facts, &url);
+    let result = make_ready(cx, facts, &url, setup);
     if result.is_err() && started {
         // What this call started does not outlive its failure.
         stop_embedded(cx)?;
@@ -182,14 +187,23 @@ pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
     })
 }
 
-fn make_ready(cx: &Cx, facts: &Database, url: &DbUrl) -> anyhow::Result<Option<SetupReport>> {
+fn make_ready(
+    cx: &Cx,
+    facts: &Database,
+    url: &DbUrl,
+    setup: Option<Building>,
+) -> anyhow::Result<Option<SetupReport>> {
     let state = settled_state(cx, facts, url)?;
     match state {
         State::Ready => Ok(None),
         state if state.lacks_setup() => {
             cx.term
                 .detail(&format!("{}: {}", url.endpoint(), state.describe()));
-            let report = run_xtask_db(cx, facts, url, &[])?;
+            let program = match setup {
+                Some(setup) => setup.finish()?,
+                None => Building::start(cx)?.finish()?,
+            };
+            let report = run_setup(cx, facts, url, &program, &[])?;
             match probe_url(cx, facts, url, PROBE_TIMEOUT)? {
                 State::Ready => Ok(Some(report)),
                 state => Err(not_ready(facts, url, &state).into()),
@@ -392,7 +406,17 @@ pub fn run_xtask_db(
     url: &DbUrl,
     further: &[&str],
 ) -> anyhow::Result<SetupReport> {
-    let program = xtask_db(cx)?;
+    let program = Building::start(cx)?.finish()?;
+    run_setup(cx, facts, url, &program, further)
+}
+
+fn run_setup(
+    cx: &Cx,
+    facts: &Database,
+    url: &DbUrl,
+    program: &Path,
+    further: &[&str],
+) -> anyhow::Result<SetupReport> {
     let mut command = Command::new(program);
     command.arg("setup").args(further).current_dir(&cx.root);
     if facts.pgmq {
@@ -420,30 +444,80 @@ pub fn run_xtask_db(
     serde_json::from_slice(&output.stdout).context("failed to read the report of `xtask-db`")
 }
 
-/// The path of `xtask-db`, built where it is missing or stale.
-fn xtask_db(cx: &Cx) -> anyhow::Result<std::path::PathBuf> {
-    if let Some(program) = cx.env.get("XTASK_DB").filter(|path| !path.is_empty()) {
-        return Ok(program.into());
+/// `xtask-db`, while cargo builds it where it is missing or stale. Dropped before its end, the build
+/// ends: whoever failed meanwhile does not wait for it.
+struct Building {
+    program: PathBuf,
+    build: Option<(Child, String)>,
+}
+
+impl Building {
+    fn start(cx: &Cx) -> anyhow::Result<Building> {
+        if let Some(program) = cx.env.get("XTASK_DB").filter(|path| !path.is_empty()) {
+            let program = program.into();
+            return Ok(Building {
+                program,
+                build: None,
+            });
+        }
+        let mut build = Command::new(cx.cargo());
+        build
+            .args(["build", "--package", "xtask-db", "--bin", "xtask-db"])
+            .current_dir(&cx.root);
+        let program = cx
+            .target_dir()
+            .join("debug")
+            .join(format!("xtask-db{}", std::env::consts::EXE_SUFFIX));
+        if program.is_file() {
+            build.arg("--quiet");
+        } else {
+            cx.term
+                .status("Building", "xtask-db, which speaks to the database (once)");
+        }
+        // stdout may be somebody's JSON: cargo talks on stderr alone.
+        build.stdin(Stdio::null());
+        platform::own_group(&mut build);
+        let shown = proc::display(&build);
+        let child = build
+            .spawn()
+            .with_context(|| format!("failed to start `{shown}`"))?;
+        Ok(Building {
+            program,
+            build: Some((child, shown)),
+        })
     }
-    let mut build = Command::new(cx.cargo());
-    build
-        .args(["build", "--package", "xtask-db", "--bin", "xtask-db"])
-        .current_dir(&cx.root);
-    let program = cx
-        .target_dir()
-        .join("debug")
-        .join(format!("xtask-db{}", std::env::consts::EXE_SUFFIX));
-    if program.is_file() {
-        build.arg("--quiet");
-    } else {
-        cx.term
-            .status("Building", "xtask-db, which speaks to the database (once)");
+
+    fn finish(mut self) -> anyhow::Result<PathBuf> {
+        let mut pause = Duration::from_millis(1);
+        while let Some((child, shown)) = &mut self.build {
+            if platform::interrupted() {
+                return Err(Fault::interrupted().into());
+            }
+            match child.try_wait()? {
+                Some(status) if status.success() => self.build = None,
+                Some(_) => {
+                    let fault = Fault::new(format!("`{shown}` failed"));
+                    self.build = None;
+                    return Err(fault.into());
+                }
+                None => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(10));
+                }
+            }
+        }
+        Ok(std::mem::take(&mut self.program))
     }
-    // stdout may be somebody's JSON: cargo talks on stderr alone.
-    match proc::run(build.stdin(Stdio::null()))? {
-        Exit::Done => Ok(program),
-        Exit::Interrupted => Err(Fault::interrupted().into()),
-        _ => Err(Fault::new(format!("`{}` failed", proc::display(&build))).into()),
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        if let Some((child, _)) = &mut self.build
+            && !child.try_wait().is_ok_and(|status| status.is_some())
+        {
+            platform::kill_group(child.id());
+            let _ = child.wait();
+        }
     }
 }
 

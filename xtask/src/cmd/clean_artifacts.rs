@@ -12,7 +12,7 @@ use crate::config;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
-use crate::platform;
+use crate::platform::{self, Doomed};
 use crate::proc;
 use crate::term::Style;
 
@@ -88,14 +88,17 @@ impl CleanArtifacts {
             bytes: 0,
             failed: Vec::new(),
         };
-        for removal in &plan.removals {
-            if platform::interrupted() {
-                return Err(Fault::interrupted().into());
-            }
+        let results = if self.dry_run {
+            plan.removals.iter().map(|_| Ok(())).collect()
+        } else {
+            platform::remove_all(root, &doomed(&plan.removals, root))
+        };
+        if platform::interrupted() {
+            return Err(Fault::interrupted().into());
+        }
+        for (removal, result) in plan.removals.iter().zip(results) {
             let shown = removal.path.strip_prefix(root).unwrap_or(&removal.path);
-            if !self.dry_run
-                && let Err(error) = remove(removal)
-            {
+            if let Err(error) = result {
                 let message = format!("failed to remove `{}`: {error}", shown.display());
                 cx.term.warn(&message);
                 report.failed.push(message);
@@ -127,18 +130,18 @@ impl CleanArtifacts {
     }
 }
 
-/// Removes one thing. `remove_dir_all` never follows a link, not even one that was put in a
-/// directory's place while it runs.
-fn remove(removal: &Removal) -> std::io::Result<()> {
-    let result = if removal.directory {
-        std::fs::remove_dir_all(&removal.path)
-    } else {
-        std::fs::remove_file(&removal.path)
-    };
-    match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+fn doomed(removals: &[Removal], root: &Path) -> Vec<Doomed> {
+    removals
+        .iter()
+        .map(|removal| Doomed {
+            path: removal
+                .path
+                .strip_prefix(root)
+                .unwrap_or(&removal.path)
+                .to_path_buf(),
+            directory: removal.directory,
+        })
+        .collect()
 }
 
 fn keep(cx: &Cx) -> anyhow::Result<Keep> {

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::server::{self, Programs};
+use super::template::Template;
 use super::url::DbUrl;
 use super::user::{self, RunAs};
 use super::wire::{Connection, WireError};
@@ -197,15 +198,7 @@ impl Cluster {
                     started: false,
                 });
             }
-            Some(record)
-                if Programs {
-                    bin: record.bin.clone(),
-                }
-                .path("pg_ctl")
-                .is_file() =>
-            {
-                record
-            }
+            Some(record) if Programs::at(&record.bin).path("pg_ctl").is_file() => record,
             Some(record) => {
                 // The programs have moved (a package was upgraded): the data stays.
                 let programs = server::find(cx, &self.home, &self.user)?;
@@ -214,7 +207,7 @@ impl Cluster {
                     ..record
                 }
             }
-            None => self.create(cx, facts)?,
+            None => return self.start_new(cx, facts),
         };
         let record = self.launch(cx, facts, record)?;
         Ok(Running {
@@ -252,13 +245,59 @@ impl Cluster {
         )
     }
 
-    /// initdb into a temporary name, renamed when it is whole.
-    fn create(&self, cx: &Cx, facts: &Database) -> anyhow::Result<Record> {
+    /// Makes the cluster and starts it: a copy of the template, where there is one and it starts.
+    fn start_new(&self, cx: &Cx, facts: &Database) -> anyhow::Result<Running> {
         let programs = server::find(cx, &self.home, &self.user)?;
         cx.term.status(
             "Creating",
             &format!("a PostgreSQL cluster in `{}`", self.home.display()),
         );
+        let template = Template::of(cx, &programs, &facts.role);
+        let copied = template
+            .as_ref()
+            .and_then(|template| self.copy(cx, facts, &programs, template));
+        let record = match copied {
+            Some(record) => record,
+            None => {
+                let record = self.create(cx, facts, &programs, template.as_ref())?;
+                self.launch(cx, facts, record)?
+            }
+        };
+        Ok(Running {
+            url: self.url_of(&record),
+            started: true,
+        })
+    }
+
+    /// A started copy of the template; `None` where that does not work, for whatever reason.
+    fn copy(
+        &self,
+        cx: &Cx,
+        facts: &Database,
+        programs: &Programs,
+        template: &Template,
+    ) -> Option<Record> {
+        let started = self.fresh_staging().and_then(|staging| {
+            let Some(password) = template.copy_to(&staging, &self.user)? else {
+                return Ok(None);
+            };
+            let record = self.move_into_place(&staging, facts, programs, password)?;
+            self.launch(cx, facts, record).map(Some)
+        });
+        match started {
+            Ok(record) => record,
+            Err(error) => {
+                cx.term.detail(&format!("initdb has to make it: {error:#}"));
+                if !platform::interrupted() {
+                    template.forget();
+                }
+                None
+            }
+        }
+    }
+
+    /// Where a new data directory is made: nothing is there, and no other one is.
+    fn fresh_staging(&self) -> anyhow::Result<PathBuf> {
         let staging = self.home.join("data.new");
         for leftover in [&staging, &self.data()] {
             if leftover.exists() {
@@ -266,6 +305,21 @@ impl Cluster {
                     .with_context(|| format!("failed to remove `{}`", leftover.display()))?;
             }
         }
+        Ok(staging)
+    }
+
+    /// initdb into a temporary name, renamed when it is whole.
+    fn create(
+        &self,
+        cx: &Cx,
+        facts: &Database,
+        programs: &Programs,
+        template: Option<&Template>,
+    ) -> anyhow::Result<Record> {
+        if platform::interrupted() {
+            return Err(Fault::interrupted().into());
+        }
+        let staging = self.fresh_staging()?;
         let password = random_password()?;
         let password_file = self.home.join("password.tmp");
         fsx::atomic_write(&password_file, password.as_bytes(), fsx::Access::Private)?;
@@ -289,19 +343,34 @@ impl Cluster {
             return Err(Fault::interrupted().into());
         }
         made.context("failed to create the cluster")?;
+        if let Some(Err(error)) = template.map(|it| it.keep(&staging, &password)) {
+            // The next cluster takes longer to make: no more than that.
+            cx.term.detail(&format!("{error:#}"));
+        }
+        self.move_into_place(&staging, facts, programs, password)
+    }
+
+    /// Gives a new data directory its settings file and its record, and its name last.
+    fn move_into_place(
+        &self,
+        staging: &Path,
+        facts: &Database,
+        programs: &Programs,
+        password: String,
+    ) -> anyhow::Result<Record> {
         let conf = staging.join("postgresql.conf");
         let mut text = fsx::read_optional(&conf)?.unwrap_or_default();
         text.push_str("\ninclude 'xtask.conf'\n");
         fsx::atomic_write(&conf, text.as_bytes(), fsx::Access::Private)?;
         self.user.give(&conf)?;
         let record = Record {
-            bin: programs.bin,
+            bin: programs.bin.clone(),
             port: 0,
             role: facts.role.clone(),
             password,
         };
         self.write_record(&record)?;
-        std::fs::rename(&staging, self.data()).context("failed to move the cluster into place")?;
+        std::fs::rename(staging, self.data()).context("failed to move the cluster into place")?;
         Ok(record)
     }
 
@@ -326,9 +395,7 @@ impl Cluster {
 
         // The log of this start alone: an old fault must not be shown as the cause of a new one.
         let _ = std::fs::rename(self.log(), self.home.join("server.log.old"));
-        let programs = Programs {
-            bin: record.bin.clone(),
-        };
+        let programs = Programs::at(&record.bin);
         let mut command = self.command(&programs.path("pg_ctl"));
         command
             .args(["start", "--silent", "--no-wait", "--pgdata"])
@@ -404,12 +471,7 @@ impl Cluster {
 
     /// Whether a server runs on our data directory, by pg_ctl (which knows a stale pid file).
     fn is_up(&self, record: &Record) -> anyhow::Result<bool> {
-        let mut command = self.command(
-            &Programs {
-                bin: record.bin.clone(),
-            }
-            .path("pg_ctl"),
-        );
+        let mut command = self.command(&Programs::at(&record.bin).path("pg_ctl"));
         command.args(["status", "--pgdata"]).arg(self.data());
         Ok(proc::capture_any(&mut command)?.status.success())
     }
@@ -438,12 +500,7 @@ impl Cluster {
     }
 
     fn shut_down(&self, record: &Record) -> anyhow::Result<()> {
-        let mut command = self.command(
-            &Programs {
-                bin: record.bin.clone(),
-            }
-            .path("pg_ctl"),
-        );
+        let mut command = self.command(&Programs::at(&record.bin).path("pg_ctl"));
         command
             .args(["stop", "--silent", "--wait", "--mode=fast", "--timeout"])
             .arg(STOP_TIMEOUT_SECS.to_string())
@@ -487,7 +544,11 @@ fn settings(port: u16, facts: &Database) -> String {
         "# Written at each start by `cargo xtask db start`; set more in [database.settings].\n\
          listen_addresses = '127.0.0.1'\n\
          port = {port}\n\
-         max_connections = 200\n"
+         max_connections = 200\n\
+         # What a process has written is safe whichever process ends. Only a crash of the whole machine\n\
+         # can damage the cluster, and `db` and `setup-db` make a new one: not worth a wait for the disk.\n\
+         fsync = off\n\
+         full_page_writes = off\n"
     );
     if cfg!(unix) {
         text.push_str("unix_socket_directories = ''\n");

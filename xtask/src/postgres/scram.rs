@@ -76,17 +76,43 @@ impl Scram {
 }
 
 /// PBKDF2 with HMAC-SHA-256 and one block (RFC 8018).
+///
+/// The 4,096 rounds are most of the time of a login. HMAC is spelled out over `Hash::hash`, as that is not
+/// generic: so it is optimised with its crate (Cargo.toml) where we are not.
 fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let mut block = HMAC::mac([salt, &[0, 0, 0, 1]].concat(), password);
-    let mut result = block;
-    for _ in 1..iterations {
-        block = HMAC::mac(block, password);
-        result
-            .iter_mut()
-            .zip(block)
-            .for_each(|(sum, byte)| *sum ^= byte);
+    const BLOCK: usize = 64;
+    let mut key = [0; BLOCK];
+    if password.len() > BLOCK {
+        key[..32].copy_from_slice(&Hash::hash(password));
+    } else {
+        key[..password.len()].copy_from_slice(password);
     }
-    result
+    let mut inner = [0x36; BLOCK + 32];
+    let mut outer = [0x5c; BLOCK + 32];
+    for (n, byte) in key.iter().enumerate() {
+        inner[n] ^= byte;
+        outer[n] ^= byte;
+    }
+    let mut block = HMAC::mac([salt, &[0, 0, 0, 1]].concat(), password);
+    let mut result = halves(block);
+    for _ in 1..iterations {
+        inner[BLOCK..].copy_from_slice(&block);
+        outer[BLOCK..].copy_from_slice(&Hash::hash(&inner));
+        block = Hash::hash(&outer);
+        let [left, right] = halves(block);
+        result = [result[0] ^ left, result[1] ^ right];
+    }
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&result[0].to_ne_bytes());
+    bytes[16..].copy_from_slice(&result[1].to_ne_bytes());
+    bytes
+}
+
+fn halves(block: [u8; 32]) -> [u128; 2] {
+    let (mut left, mut right) = ([0; 16], [0; 16]);
+    left.copy_from_slice(&block[..16]);
+    right.copy_from_slice(&block[16..]);
+    [u128::from_ne_bytes(left), u128::from_ne_bytes(right)]
 }
 
 #[cfg(test)]
@@ -121,6 +147,23 @@ mod tests {
                 Scram::new("p", "n".to_owned()).answer(bad).is_none(),
                 "{bad}"
             );
+        }
+    }
+
+    /// The definition, with the crate's own HMAC: also for a password that is longer than a block.
+    #[test]
+    fn the_rounds_are_those_of_the_definition() {
+        for password in [&b""[..], b"secret", &[b'x'; 64], &[b'y'; 200]] {
+            let mut block = HMAC::mac(b"salt\0\0\0\x01", password);
+            let mut expected = block;
+            for _ in 1..50 {
+                block = HMAC::mac(block, password);
+                expected
+                    .iter_mut()
+                    .zip(block)
+                    .for_each(|(sum, byte)| *sum ^= byte);
+            }
+            assert_eq!(pbkdf2(password, b"salt", 50), expected);
         }
     }
 }

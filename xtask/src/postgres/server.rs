@@ -22,9 +22,19 @@ const NPM_VERSION: &str = "18.4.0-beta.17";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Programs {
     pub(super) bin: PathBuf,
+    /// What `postgres --version` says; empty where nobody asked.
+    pub(super) version: String,
 }
 
 impl Programs {
+    /// Those of a directory that was found to have them before.
+    pub(super) fn at(bin: &Path) -> Programs {
+        Programs {
+            bin: bin.to_path_buf(),
+            version: String::new(),
+        }
+    }
+
     /// A program's path.
     pub(super) fn path(&self, program: &str) -> PathBuf {
         self.bin
@@ -33,15 +43,14 @@ impl Programs {
 
     /// The directory, if all three are there and the server is new enough.
     fn check(bin: &Path) -> Option<Programs> {
-        let programs = Programs {
-            bin: bin.to_path_buf(),
-        };
+        let mut programs = Programs::at(bin);
         let whole = ["initdb", "pg_ctl", "postgres"]
             .iter()
             .all(|it| programs.path(it).is_file());
         let version = whole.then(|| {
             proc::capture(Command::new(programs.path("postgres")).arg("--version")).ok()
         })??;
+        programs.version = version.trim().to_owned();
         (major_version(&version)? >= MIN_VERSION).then_some(programs)
     }
 }
@@ -133,26 +142,30 @@ fn install_command() -> &'static str {
 
 /// `PG_BIN`, PATH, pg_config, then the usual directories of each OS, the newest version first.
 fn on_this_machine(cx: &Cx) -> Option<Programs> {
-    let mut candidates: Vec<PathBuf> = Vec::new();
-    if let Some(bin) = cx.env.get("PG_BIN").filter(|bin| !bin.is_empty()) {
-        candidates.push(bin.into());
-    }
-    // A link on PATH leads to the directory that has all of them.
-    let on_path = which::which("postgres")
-        .or_else(|_| which::which("initdb"))
-        .ok();
-    candidates.extend(
-        on_path
-            .and_then(|program| program.canonicalize().ok())
-            .and_then(|program| Some(program.parent()?.to_path_buf())),
-    );
-    if let Ok(bin) = proc::capture(Command::new("pg_config").arg("--bindir")) {
-        candidates.push(bin.trim().into());
-    }
-    for (base, below) in usual_directories() {
-        candidates.extend(versions_below(&base, below));
-    }
-    candidates.iter().find_map(|bin| Programs::check(bin))
+    let named = cx.env.get("PG_BIN").filter(|bin| !bin.is_empty());
+    // Each is looked for only where those before it have nothing: pg_config is a slow script on Debian.
+    named
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(on_path())
+        .find_map(|bin| Programs::check(&bin))
+        .or_else(|| {
+            let bin = proc::capture(Command::new("pg_config").arg("--bindir")).ok()?;
+            Programs::check(Path::new(bin.trim()))
+        })
+        .or_else(|| {
+            usual_directories()
+                .into_iter()
+                .flat_map(|(base, below)| versions_below(&base, below))
+                .find_map(|bin| Programs::check(&bin))
+        })
+}
+
+/// A link on PATH leads to the directory that has all of them.
+fn on_path() -> Option<PathBuf> {
+    let program = which::which("postgres").or_else(|_| which::which("initdb"));
+    let program = program.ok()?.canonicalize().ok()?;
+    Some(program.parent()?.to_path_buf())
 }
 
 /// Directories that hold one directory a version, and what follows the version.

@@ -46,6 +46,11 @@ mod unix {
             .into())
         }
 
+        /// Ourselves, whoever we are.
+        pub(crate) fn ourselves() -> RunAs {
+            RunAs { other: None }
+        }
+
         /// Makes a child run as this user.
         pub(crate) fn apply(&self, command: &mut Command) {
             if let Some((user, group)) = self.other {
@@ -113,6 +118,10 @@ mod other {
     impl RunAs {
         pub(crate) fn decide() -> anyhow::Result<RunAs> {
             Ok(RunAs)
+        }
+
+        pub(crate) fn ourselves() -> RunAs {
+            RunAs
         }
 
         pub(crate) fn apply(&self, _command: &mut Command) {}

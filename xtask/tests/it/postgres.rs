@@ -260,3 +260,38 @@ fn a_server_that_is_named_is_used_and_no_other_is_started() {
         .code(2)
         .says("not on this machine");
 }
+
+/// initdb runs once a user and machine: the next cluster is a copy.
+#[test]
+fn a_new_cluster_is_a_copy_of_the_first() {
+    let fixture = Fixture::new(CONFIG);
+    let said = |step: &str| {
+        let run = Run::of(&mut fixture.xtask(&["-v", "db", "start"]));
+        assert!(run.stderr().contains("Started"), "{step}: {run}");
+        let run = fixture.run(&["db", "url"]).code(0).stdout();
+        fixture.run(&["db", "stop"]).code(0);
+        let status = fixture
+            .xtask(&["db", "status", "--format", "json"])
+            .output()
+            .unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        std::fs::remove_dir_all(status["directory"].as_str().unwrap()).unwrap();
+        run
+    };
+    let password = |url: &str| url.split(['/', ':', '@']).nth(4).unwrap().to_owned();
+    let first = said("by initdb");
+    let cache = fixture.path("cache/xtask/postgres");
+    let template = std::fs::read_dir(&cache)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    // The copy has the template's password, which a cluster of initdb's own would not have.
+    assert_eq!(password(&said("by copy")), password(&first));
+    // A template that is broken is thrown away, and initdb makes the cluster.
+    std::fs::write(template.join("data").join("PG_VERSION"), "1\n").unwrap();
+    let third = said("by initdb again");
+    assert_ne!(password(&third), password(&first));
+    assert_eq!(password(&said("by copy again")), password(&third));
+}

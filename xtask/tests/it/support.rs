@@ -68,6 +68,8 @@ impl Fixture {
                 command.env(name, value);
             }
         }
+        // Not the user's: what a test leaves there ends with it.
+        command.env("XDG_CACHE_HOME", self.root().join("cache"));
         command
     }
 

@@ -82,6 +82,8 @@ fn xtask_stays_slim() {
 fn the_only_shell_script_is_the_gate() {
     let scripts: Vec<String> = files()
         .into_iter()
+        // What the task layer replaces, kept to be measured against it. Nothing else calls it.
+        .filter(|file| !file.starts_with("benchmarks/bash/"))
         .filter(|file| {
             // A first line such as `#!/usr/bin/env node` makes no shell script.
             let text = fs::read(root().join(file)).unwrap();

@@ -1,0 +1,534 @@
+//! The removal of many files and directories at once.
+
+use std::io;
+use std::path::PathBuf;
+
+/// One thing to remove.
+#[derive(Clone, Debug)]
+pub struct Doomed {
+    /// Its path, relative to the root.
+    pub path: PathBuf,
+    /// Whether it is a directory, to be removed with all in it.
+    pub directory: bool,
+}
+
+/// What is gone already is what was wanted.
+fn or_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn interrupted() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "interrupted")
+}
+
+#[cfg(not(unix))]
+pub use other::remove_all;
+#[cfg(unix)]
+pub use unix::remove_all;
+
+#[cfg(unix)]
+mod unix {
+    use std::collections::VecDeque;
+    use std::ffi::{CStr, CString, OsStr};
+    use std::fs::File;
+    use std::io;
+    use std::num::NonZero;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::{Component, Path};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+    use std::thread;
+
+    use nix::dir::{Dir, Type};
+    use nix::errno::Errno;
+    use nix::fcntl::{OFlag, openat};
+    use nix::sys::stat::{Mode, SFlag, fstatat};
+    use nix::unistd::{UnlinkatFlags, unlinkat};
+
+    use super::{Doomed, interrupted, or_gone};
+
+    /// More threads than this only wait for each other in the file system.
+    const MAX_THREADS: usize = 8;
+
+    /// Removes files and directories below `root`, each with all in it, with as many threads as there are
+    /// processors. The results are in the order of `doomed`; what is not there counts as removed.
+    ///
+    /// Every step is taken from an open directory and follows no link: not even one that is put in a
+    /// directory's place meanwhile can lead the removal elsewhere; the link itself is removed then.
+    pub fn remove_all(root: &Path, doomed: &[Doomed]) -> Vec<io::Result<()>> {
+        let root = match File::open(root) {
+            Ok(root) => Arc::new(OwnedFd::from(root)),
+            Err(error) => {
+                let failed = |_| Err(io::Error::new(error.kind(), error.to_string()));
+                return doomed.iter().map(failed).collect();
+            }
+        };
+        let work = Work {
+            doomed,
+            root,
+            queue: Mutex::new(Queue {
+                tasks: (0..doomed.len()).map(Task::Root).collect(),
+                busy: 0,
+            }),
+            changed: Condvar::new(),
+            failures: Mutex::new(doomed.iter().map(|_| None).collect()),
+        };
+        let threads = thread::available_parallelism()
+            .map_or(1, NonZero::get)
+            .min(MAX_THREADS);
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(|| work.run());
+            }
+            work.run();
+        });
+        let failures = work.failures.into_inner();
+        failures
+            .unwrap_or_else(PoisonError::into_inner)
+            .into_iter()
+            .map(|failure| failure.map_or(Ok(()), Err))
+            .collect()
+    }
+
+    struct Work<'a> {
+        doomed: &'a [Doomed],
+        root: Arc<OwnedFd>,
+        queue: Mutex<Queue>,
+        changed: Condvar,
+        /// The first failure of each root.
+        failures: Mutex<Vec<Option<io::Error>>>,
+    }
+
+    struct Queue {
+        tasks: VecDeque<Task>,
+        /// How many threads may still add tasks.
+        busy: usize,
+    }
+
+    enum Task {
+        Root(usize),
+        Directory(Arc<Node>),
+    }
+
+    /// A directory that goes when all in it has gone.
+    struct Node {
+        root: usize,
+        parent: Parent,
+        name: CString,
+        fd: OnceLock<OwnedFd>,
+        /// Its own listing and its directories that are not done yet.
+        open: AtomicUsize,
+    }
+
+    enum Parent {
+        /// A directory that stays.
+        Stays(Arc<OwnedFd>),
+        Goes(Arc<Node>),
+    }
+
+    impl Work<'_> {
+        fn run(&self) {
+            while let Some(task) = self.next() {
+                match task {
+                    _ if crate::platform::interrupted() => self.fail(task.root(), interrupted()),
+                    Task::Root(root) => {
+                        if let Err(error) = self.start(root) {
+                            self.fail(root, error);
+                        }
+                    }
+                    Task::Directory(node) => self.empty(&node),
+                }
+                let mut queue = lock(&self.queue);
+                queue.busy -= 1;
+                if queue.busy == 0 && queue.tasks.is_empty() {
+                    self.changed.notify_all();
+                }
+            }
+        }
+
+        /// The next task; `None` when there is none, and none can come.
+        fn next(&self) -> Option<Task> {
+            let mut queue = lock(&self.queue);
+            loop {
+                // The newest first: then few directories are open at once.
+                if let Some(task) = queue.tasks.pop_back() {
+                    queue.busy += 1;
+                    return Some(task);
+                }
+                if queue.busy == 0 {
+                    return None;
+                }
+                queue = self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+
+        fn push(&self, tasks: impl IntoIterator<Item = Task>) {
+            lock(&self.queue).tasks.extend(tasks);
+            self.changed.notify_all();
+        }
+
+        fn fail(&self, root: usize, error: io::Error) {
+            lock(&self.failures)[root].get_or_insert(error);
+        }
+
+        /// Goes down to the parent of one of the doomed, step by step.
+        fn start(&self, root: usize) -> io::Result<()> {
+            let doomed = &self.doomed[root];
+            let mut names = Vec::new();
+            for part in doomed.path.components() {
+                match part {
+                    Component::Normal(name) => names.push(c_string(name)?),
+                    _ => return Err(io::Error::other("the path does not lead downwards")),
+                }
+            }
+            let Some(name) = names.pop() else {
+                return Err(io::Error::other("the path is empty"));
+            };
+            let mut parent = Arc::clone(&self.root);
+            for step in names {
+                match open(&parent, &step) {
+                    Ok(fd) => parent = Arc::new(fd),
+                    Err(Errno::ENOENT) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if !doomed.directory {
+                return or_gone(unlink(&parent, &name).map_err(Into::into));
+            }
+            let parent = Parent::Stays(parent);
+            self.push([Task::Directory(Node::new(root, parent, name))]);
+            Ok(())
+        }
+
+        /// Removes the files of a directory, and leaves its directories to whoever has time.
+        fn empty(&self, node: &Arc<Node>) {
+            match node.list() {
+                Ok(Listing::Entries(files, directories)) => {
+                    node.open.fetch_add(directories.len(), Ordering::SeqCst);
+                    self.push(directories.into_iter().map(|name| {
+                        let parent = Parent::Goes(Arc::clone(node));
+                        Task::Directory(Node::new(node.root, parent, name))
+                    }));
+                    for name in files {
+                        if crate::platform::interrupted() {
+                            self.fail(node.root, interrupted());
+                            break;
+                        }
+                        let removed = unlink(node.fd(), &name);
+                        if let Err(error) = or_gone(removed.map_err(Into::into)) {
+                            self.fail(node.root, error);
+                        }
+                    }
+                }
+                Ok(Listing::NoDirectory) => {
+                    let removed = unlink(node.parent_fd(), &node.name);
+                    if let Err(error) = or_gone(removed.map_err(Into::into)) {
+                        self.fail(node.root, error);
+                    }
+                }
+                Err(error) => self.fail(node.root, error.into()),
+            }
+            self.done(node);
+        }
+
+        /// Removes a directory when nothing in it is under way, and then perhaps its parent.
+        fn done(&self, node: &Arc<Node>) {
+            let mut node = node;
+            while node.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+                if node.fd.get().is_some() {
+                    let removed = unlinkat(
+                        node.parent_fd(),
+                        node.name.as_c_str(),
+                        UnlinkatFlags::RemoveDir,
+                    );
+                    if let Err(error) = or_gone(removed.map_err(Into::into)) {
+                        self.fail(node.root, error);
+                    }
+                }
+                match &node.parent {
+                    Parent::Goes(parent) => node = parent,
+                    Parent::Stays(_) => return,
+                }
+            }
+        }
+    }
+
+    impl Task {
+        fn root(&self) -> usize {
+            match self {
+                Task::Root(root) => *root,
+                Task::Directory(node) => node.root,
+            }
+        }
+    }
+
+    enum Listing {
+        /// Names of files (links are files), and of directories.
+        Entries(Vec<CString>, Vec<CString>),
+        /// It is no directory any more, or is not there.
+        NoDirectory,
+    }
+
+    impl Node {
+        fn new(root: usize, parent: Parent, name: CString) -> Arc<Node> {
+            Arc::new(Node {
+                root,
+                parent,
+                name,
+                fd: OnceLock::new(),
+                open: AtomicUsize::new(1),
+            })
+        }
+
+        /// Its parent, which is open as long as it waits for this one.
+        fn parent_fd(&self) -> &OwnedFd {
+            match &self.parent {
+                Parent::Stays(fd) => fd,
+                Parent::Goes(node) => node.fd(),
+            }
+        }
+
+        /// Itself. Only asked for after [`Node::list`] has opened it.
+        fn fd(&self) -> &OwnedFd {
+            match self.fd.get() {
+                Some(fd) => fd,
+                None => unreachable!("a directory was listed before it was opened"),
+            }
+        }
+
+        fn list(&self) -> Result<Listing, Errno> {
+            let fd = match open(self.parent_fd(), &self.name) {
+                Ok(fd) => fd,
+                // ELOOP: a link (FreeBSD says EMLINK).
+                Err(Errno::ENOTDIR | Errno::ELOOP | Errno::EMLINK | Errno::ENOENT) => {
+                    return Ok(Listing::NoDirectory);
+                }
+                Err(error) => return Err(error),
+            };
+            let listed = fd.try_clone().map_err(|_| Errno::last())?;
+            let fd = self.fd.get_or_init(|| fd);
+            let (mut files, mut directories) = (Vec::new(), Vec::new());
+            for entry in Dir::from_fd(listed)?.iter() {
+                let entry = entry?;
+                let name = entry.file_name();
+                if name == c"." || name == c".." {
+                    continue;
+                }
+                if is_directory(fd, name, entry.file_type()) {
+                    directories.push(name.to_owned());
+                } else {
+                    files.push(name.to_owned());
+                }
+            }
+            Ok(Listing::Entries(files, directories))
+        }
+    }
+
+    /// Some file systems do not say what an entry is.
+    fn is_directory(fd: &OwnedFd, name: &CStr, kind: Option<Type>) -> bool {
+        match kind {
+            Some(kind) => kind == Type::Directory,
+            None => fstatat(fd, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()),
+        }
+    }
+
+    fn open(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(parent, name, flags, Mode::empty())
+    }
+
+    fn unlink(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+        unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)
+    }
+
+    fn c_string(name: &OsStr) -> io::Result<CString> {
+        CString::new(name.as_bytes()).map_err(|_| io::Error::other("a name with a zero byte"))
+    }
+
+    fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(not(unix))]
+mod other {
+    use std::io;
+    use std::path::Path;
+
+    use super::{Doomed, interrupted, or_gone};
+
+    /// Removes files and directories below `root`, each with all in it. The results are in the order of
+    /// `doomed`; what is not there counts as removed. `std`'s own removal follows no link, not even one
+    /// that is put in a directory's place while it runs.
+    pub fn remove_all(root: &Path, doomed: &[Doomed]) -> Vec<io::Result<()>> {
+        doomed
+            .iter()
+            .map(|it| {
+                if crate::platform::interrupted() {
+                    return Err(interrupted());
+                }
+                let path = root.join(&it.path);
+                or_gone(if it.directory {
+                    std::fs::remove_dir_all(path)
+                } else {
+                    std::fs::remove_file(path)
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn write(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x").unwrap();
+    }
+
+    fn doomed(path: &str, directory: bool) -> Doomed {
+        let path = path.split('/').collect();
+        Doomed { path, directory }
+    }
+
+    #[test]
+    fn trees_and_files_go_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for a in 0..20 {
+            for b in 0..10 {
+                write(&root.join(format!("target/{a}/x/{b}/file")));
+                write(&root.join(format!("target/{a}/{b}.o")));
+            }
+        }
+        fs::create_dir(root.join("target").join("empty")).unwrap();
+        write(&root.join("a/one"));
+        write(&root.join("a/two"));
+        let results = remove_all(
+            root,
+            &[
+                doomed("target", true),
+                doomed("a/one", false),
+                doomed("gone", true),
+                doomed("gone/deep/file", false),
+            ],
+        );
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert!(!root.join("target").exists() && !root.join("a/one").exists());
+        assert!(root.join("a/two").exists());
+    }
+
+    #[test]
+    fn no_path_leads_upwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir(&root).unwrap();
+        write(&dir.path().join("precious"));
+        // What leads out is refused on Unix; elsewhere the plan has refused it before.
+        #[cfg(unix)]
+        for path in ["../precious", "..", "."] {
+            assert!(
+                remove_all(&root, &[doomed(path, false)])[0].is_err(),
+                "{path}"
+            );
+        }
+        assert!(dir.path().join("precious").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_link_is_followed() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        write(&outside.join("precious"));
+        write(&root.join("target/file"));
+        symlink(&outside, root.join("target").join("inner")).unwrap();
+        // Both were directories when they were planned.
+        symlink(&outside, root.join("swapped")).unwrap();
+        symlink(&outside, root.join("parent")).unwrap();
+        let results = remove_all(
+            &root,
+            &[
+                doomed("target", true),
+                doomed("swapped", true),
+                doomed("parent/precious", false),
+            ],
+        );
+        assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
+        assert!(results[2].is_err(), "its parent is a link");
+        assert!(outside.join("precious").exists());
+        assert!(!root.join("target").exists());
+        assert!(root.join("swapped").symlink_metadata().is_err());
+    }
+
+    /// A link takes a directory's place again and again while the tree is removed.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_appears_meanwhile_leads_nowhere() {
+        use std::os::unix::fs::symlink;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        for n in 0..50 {
+            write(&outside.join(format!("{n}/precious")));
+        }
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let victim = root.join("target").join("7");
+                while !stop.load(Ordering::SeqCst) {
+                    let _ = fs::rename(&victim, root.join("aside"));
+                    let _ = symlink(&outside, &victim);
+                    let _ = fs::remove_file(&victim);
+                    let _ = fs::rename(root.join("aside"), &victim);
+                }
+            });
+            for _ in 0..30 {
+                for n in 0..50 {
+                    let path = root.join(format!("target/{n}/file"));
+                    if let Some(parent) = path.parent() {
+                        let _ = fs::create_dir_all(parent);
+                    }
+                    // Not through the link that may stand there.
+                    if n != 7 {
+                        fs::write(path, "x").unwrap();
+                    }
+                }
+                // It may fail, where a directory comes back; it may not go astray.
+                let _ = remove_all(&root, &[doomed("target", true)]);
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+        for n in 0..50 {
+            assert!(outside.join(format!("{n}/precious")).exists(), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_reported_for_what_it_is_about() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("file"));
+        write(&dir.path().join("fine/file"));
+        let results = remove_all(
+            dir.path(),
+            &[doomed("file/below", true), doomed("fine", true)],
+        );
+        // Not every system tells "a part of the path is a file" from "not there".
+        assert_eq!(results[0].is_err(), cfg!(unix), "{results:?}");
+        assert!(results[1].is_ok() && !dir.path().join("fine").exists());
+        assert!(dir.path().join("file").exists());
+    }
+}
