@@ -102,11 +102,6 @@ const REST: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the command cannot be started.
 pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
-    run_unless(command, &AtomicBool::new(false))
-}
-
-/// As [`run`], and ends the child as a signal would once `cancelled` is set by another thread.
-fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
     let mut child = command
         .spawn()
         .map_err(|error| not_started(command, &error))?;
@@ -118,7 +113,7 @@ fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<E
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
-            if !platform::interrupted() && kill_at.is_none() {
+            if !platform::interrupted() {
                 return Ok(exit_of(status));
             }
             end_rest(&below, kill_at.unwrap_or_else(|| Instant::now() + REST));
@@ -137,14 +132,51 @@ fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<E
                 kill_at = Some(kill_at.map_or(soon, |at| soon.min(at)));
             }
         }
-        if cancelled.load(Ordering::SeqCst) && kill_at.is_none() {
-            below = platform::in_our_group(child.id());
-            below.iter().for_each(|it| platform::terminate(it.pid));
-            kill_at = Some(Instant::now() + REST);
-        }
         if kill_at.is_some_and(|at| at <= Instant::now()) {
             below.extend(platform::in_our_group(child.id()));
             kill_all(&below);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// As [`run`], in a process group of its own, which is ended whole after a signal, or once `cancelled`
+/// is set by another thread: what the child starts in the very moment in which it is told belongs to
+/// the group, too.
+fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
+    platform::own_group(command);
+    let mut child = command
+        .spawn()
+        .map_err(|error| not_started(command, &error))?;
+    let group = child.id();
+    let mut seen = 0;
+    let mut told = false;
+    let mut kill_at = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let ended = child.try_wait()?;
+        if let Some(status) = ended
+            && !told
+        {
+            return Ok(if platform::interrupted() {
+                Exit::Interrupted
+            } else {
+                exit_of(status)
+            });
+        }
+        if ended.is_some() && !platform::processes("").iter().any(|it| it.group == group) {
+            return Ok(Exit::Interrupted);
+        }
+        let interrupts = platform::interrupts();
+        if interrupts > seen || (cancelled.load(Ordering::SeqCst) && !told) {
+            platform::terminate_group(group);
+            kill_at = Instant::now() + if interrupts > 1 { HURRY } else { REST };
+            told = true;
+            seen = interrupts;
+        }
+        if told && kill_at <= Instant::now() {
+            platform::kill_group(group);
         }
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
