@@ -28,13 +28,13 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
-        let how = format!("set it to `${{{{ toJSON(needs) }}}}` in the workflow");
+        let how = "set it to `${{ toJSON(needs) }}` in the workflow";
         let text = cx
             .env
             .get(NEEDS)
-            .ok_or_else(|| Fault::usage(format!("{NEEDS} is not set")).hint(how.clone()))?;
+            .ok_or_else(|| Fault::usage(format!("{NEEDS} is not set")).hint(how))?;
         let needs: BTreeMap<String, Need> = serde_json::from_str(text)
-            .map_err(|error| Fault::usage(format!("{NEEDS}: {error}")).hint(how.clone()))?;
+            .map_err(|error| Fault::usage(format!("{NEEDS}: {error}")).hint(how))?;
         if needs.is_empty() {
             return Err(
                 Fault::usage(format!("{NEEDS} names no job: nothing was waited for"))
