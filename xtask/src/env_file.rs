@@ -13,6 +13,8 @@ use std::fmt;
 
 use hmac_sha256::Hash;
 
+use crate::hex;
+
 const MANAGED: &str = "# xtask: managed";
 /// No environment is larger than this; expansion that is, is an attack or a mistake.
 const MAX_EXPANDED: usize = 1 << 20;
@@ -511,11 +513,7 @@ fn with_line_end(text: &str, end: &str) -> String {
 
 /// 48 bits: enough to notice a change; the value itself stands beside it.
 fn digest(value: &str) -> String {
-    Hash::hash(value.as_bytes())
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&Hash::hash(value.as_bytes())[..6])
 }
 
 fn digests(text: &str) -> BTreeMap<String, String> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::cx::Cx;
+use crate::hex;
 
 /// Whether this run is a step of GitHub Actions.
 #[must_use]
@@ -52,7 +53,7 @@ pub fn assignments(values: &[(&str, &str)], random: &str) -> String {
 pub fn random() -> anyhow::Result<String> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(&random))
 }
 
 /// The file that a variable like `GITHUB_OUTPUT` names.

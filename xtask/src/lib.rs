@@ -23,6 +23,7 @@ pub mod exit;
 pub mod fsx;
 pub mod github;
 pub mod glob;
+pub mod hex;
 pub mod install;
 pub mod junit;
 pub mod lock;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::github;
 use crate::junit::Counts;
 use crate::platform;
 use crate::proc;
@@ -137,11 +138,14 @@ impl Report {
     ) -> Report {
         let Some(watch) = watch else { return self };
         let result = watch.written(cx).and_then(|written| {
-            let all = test_reports::count(cx, &written)?;
             // Side by side, two tasks of a language see each other's: each report counts once.
             let own = test_reports::count(cx, written.difference(counted))?;
+            let shared = test_reports::count(cx, written.intersection(counted))?;
             counted.extend(written);
-            Ok((own, all.passed + all.failed > 0))
+            Ok((
+                own,
+                own.passed + own.failed + shared.passed + shared.failed > 0,
+            ))
         });
         self.language = Some(watch.language);
         let fault = match result {
@@ -417,11 +421,7 @@ fn show_group(cx: &Cx, report: &Report) -> anyhow::Result<()> {
     let failed = report.outcome == Outcome::Failed;
     let title = format!("{} ({})", report.task, seconds(report.seconds));
     let mut text = Vec::new();
-    let fold = cx
-        .env
-        .get("GITHUB_ACTIONS")
-        .is_some_and(|value| value == "true")
-        && !failed;
+    let fold = github::active(cx) && !failed;
     if fold {
         text.extend_from_slice(format!("::group::{title}\n").as_bytes());
     } else {

@@ -13,6 +13,7 @@ use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
 use crate::fsx;
+use crate::hex;
 use crate::lock;
 use crate::proc;
 use crate::tools;
@@ -177,8 +178,7 @@ impl Facts {
     }
 
     fn digest(self) -> String {
-        let bytes = self.0.finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&self.0.finalize())
     }
 }
 

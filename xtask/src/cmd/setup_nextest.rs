@@ -7,6 +7,7 @@ use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
 use crate::fsx;
+use crate::hex;
 use crate::nextest_config;
 use crate::proc;
 
@@ -90,10 +91,7 @@ fn validate(cx: &Cx, path: &Path, text: &str) -> anyhow::Result<()> {
         );
     };
     let identity = format!("{} {:?}\n{text}", nextest.display(), modified(&nextest));
-    let digest: String = hmac_sha256::Hash::hash(identity.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex::encode(&hmac_sha256::Hash::hash(identity.as_bytes()));
     let seal = cx.state_dir().join("nextest.checked");
     if fsx::read_optional(&seal)?.as_deref() == Some(digest.as_str()) {
         return Ok(());

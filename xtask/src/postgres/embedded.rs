@@ -20,6 +20,7 @@ use crate::config::Database;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::fsx;
+use crate::hex;
 use crate::lock;
 use crate::mask;
 use crate::platform;
@@ -93,11 +94,7 @@ impl Cluster {
             near
         } else {
             let digest = hmac_sha256::Hash::hash(near.as_os_str().as_encoded_bytes());
-            let name: String = digest
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let name = hex::encode(&digest[..8]);
             std::env::temp_dir().join(format!("xtask-postgres-{name}"))
         };
         Ok(Cluster {

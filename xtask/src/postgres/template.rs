@@ -16,6 +16,7 @@ use super::server::Programs;
 use super::user::{self, RunAs};
 use crate::cx::Cx;
 use crate::fsx;
+use crate::hex;
 
 /// Changes when what initdb is told does.
 const FORMAT: &str = "1";
@@ -38,10 +39,7 @@ impl Template {
         let bin = programs.bin.to_string_lossy();
         let key = [FORMAT, &programs.version, &bin, role].join("\0");
         let digest = hmac_sha256::Hash::hash(key.as_bytes());
-        let name: String = digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hex::encode(&digest[..8]);
         Some(Template {
             directory: cache.join("xtask").join("postgres").join(name),
         })

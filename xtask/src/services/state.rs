@@ -18,6 +18,7 @@ use super::family::{self, Family, Known, MARK};
 use crate::config::Config;
 use crate::cx::Cx;
 use crate::fsx;
+use crate::hex;
 use crate::lock;
 use crate::platform::{self, Process};
 
@@ -125,8 +126,7 @@ fn unseal(bytes: &[u8], scope: &str, name: &str) -> Option<Record> {
 
 /// 16 hexadecimal digits.
 fn digest(parts: &[&str]) -> String {
-    let hash = hmac_sha256::Hash::hash(parts.join("\n").as_bytes());
-    hash.iter().take(8).map(|it| format!("{it:02x}")).collect()
+    hex::encode(&hmac_sha256::Hash::hash(parts.join("\n").as_bytes())[..8])
 }
 
 /// What is known of a service at one moment.

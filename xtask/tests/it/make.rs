@@ -2,9 +2,9 @@
 //! `examples/fixture-cargo.rs`; the gate itself is the test with the real one.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::support::{Fixture, Run, example};
+use crate::support::{self, Fixture, Run, example};
 
 const CONFIG: &str = r#"
 [tools.fixture-make]
@@ -75,20 +75,7 @@ fn what_a_task_needs_is_installed_once_at_its_pinned_version() {
 #[test]
 fn two_runs_at_once_install_once() {
     let fixture = Fixture::new(CONFIG);
-    let runs: Vec<_> = (0..3)
-        .map(|_| {
-            make(&fixture, &["build"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    for run in runs {
-        let output = run.wait_with_output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words}");
-    }
+    support::all_succeed((0..3).map(|_| make(&fixture, &["build"])));
     let calls = calls(&fixture);
     let installs = calls.iter().filter(|it| it.starts_with("install")).count();
     assert_eq!((installs, calls.len()), (1, 4), "{calls:?}");

@@ -2,9 +2,9 @@
 //! writes down how it was called; the languages' own tests are with the real ones.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::support::{Fixture, Run, example};
+use crate::support::{self, Fixture, Run, example};
 
 fn fixture() -> Fixture {
     let program = example("fixture-cargo");
@@ -114,21 +114,11 @@ fn an_output_that_is_not_made_is_a_failure() {
 #[test]
 fn two_runs_at_once_install_once() {
     let fixture = fixture();
-    let runs: Vec<_> = (0..3)
-        .map(|_| {
-            setup(&fixture, &["app"])
-                .env("CARGO_INSTALL_ROOT", fixture.path("installed"))
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    for run in runs {
-        let output = run.wait_with_output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words}");
-    }
+    support::all_succeed((0..3).map(|_| {
+        let mut command = setup(&fixture, &["app"]);
+        command.env("CARGO_INSTALL_ROOT", fixture.path("installed"));
+        command
+    }));
     assert_eq!(calls(&fixture), 1);
 }
 

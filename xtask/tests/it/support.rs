@@ -184,6 +184,25 @@ impl std::fmt::Display for Run {
     }
 }
 
+/// Runs commands at once; each has to end with 0.
+#[track_caller]
+pub(crate) fn all_succeed(commands: impl Iterator<Item = Command>) {
+    let runs: Vec<_> = commands
+        .map(|mut command| {
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the command starts")
+        })
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().expect("the command ends");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words}");
+    }
+}
+
 /// The server of `examples/fixture-server.rs`.
 pub(crate) fn server() -> String {
     example("fixture-server")

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::linux::{mark, marked, signal};
 use super::*;
-use crate::support::living;
+use crate::support::{Run, living};
 
 /// Runs until the condition holds, sends the signals, and expects 130 and nothing left.
 fn interrupted(
@@ -88,13 +88,7 @@ fn while_it_stops() {
         "stop_timeout = 60",
     ));
     let service_mark = mark();
-    assert!(
-        marked(&fixture, &service_mark, &["services", "start"])
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
+    Run::of(&mut marked(&fixture, &service_mark, &["services", "start"])).code(0);
     let took = interrupted(&fixture, &["services", "stop"], &[Signal::SIGINT], |_| {
         // It has asked, and waits.
         std::thread::sleep(Duration::from_millis(300));

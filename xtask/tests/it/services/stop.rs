@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::linux::{mark, marked, signal};
 use super::*;
-use crate::support::living;
+use crate::support::{Run, living};
 
 /// Starts a service in this mode, expects so many processes, stops it, and expects none.
 fn stops(mode: &str, further: &str, processes: usize) -> (Duration, String) {
@@ -64,13 +64,7 @@ fn a_child_has_its_time_although_its_wrapper_is_gone() {
 fn one_that_does_not_listen_is_killed_after_its_time() {
     let fixture = Fixture::new(&service("web", "stubborn", free_port(), "stop_timeout = 2"));
     let mark = mark();
-    assert!(
-        marked(&fixture, &mark, &["services", "start"])
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
+    Run::of(&mut marked(&fixture, &mark, &["services", "start"])).code(0);
     let since = Instant::now();
     let run = fixture
         .run(&["--format", "json", "services", "stop"])
@@ -107,13 +101,7 @@ fn a_suspended_one_is_woken_to_end_well() {
 fn orphans_of_a_dead_leader_are_found() {
     let fixture = Fixture::new(&service("web", "parent", free_port(), ""));
     let mark = mark();
-    assert!(
-        marked(&fixture, &mark, &["services", "start"])
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
+    Run::of(&mut marked(&fixture, &mark, &["services", "start"])).code(0);
     signal(pid_of(&fixture, "web"), Signal::SIGKILL);
     until("crashed", || state_of(&fixture, "web") == "crashed");
     fixture
