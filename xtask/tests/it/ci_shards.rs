@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, cargo};
 
 /// Names that a harness of one's own may give, all of which nextest's expressions have to hold.
 const NAMES: [&str; 22] = [
@@ -141,7 +141,7 @@ fn every_test_runs_once_by_earlier_times_whatever_its_name() {
 #[test]
 fn every_test_runs_once_from_an_archive_sliced_by_number() {
     let fixture = fixture();
-    let mut archive = std::process::Command::new(env!("CARGO"));
+    let mut archive = cargo();
     archive
         .args(["nextest", "archive", "--archive-file", "tests.tar.zst"])
         .env_remove("CARGO_TARGET_DIR")

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, free_port, server};
+use crate::support::{Fixture, free_port, server, xtask_word};
 
 #[cfg(target_os = "linux")]
 mod crash;
