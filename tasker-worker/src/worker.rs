@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgmq_notify::{Listener, Message, Queue, QueueName};
-use serde_json::Value;
 use sqlx::PgPool;
 use tasker_shared::ServiceConfig;
 use tasker_shared::messages::{Outcome, ResultMessage, StepMessage};
 use tasker_shared::serve::Shutdown;
-use tasker_shared::types::{RESULT_QUEUE, holds_nul, worker_queue};
+use tasker_shared::types::{DEEPEST, RESULT_QUEUE, holds_nul, is_shallow, worker_queue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -331,27 +330,13 @@ fn failure(error: HandlerError) -> Outcome {
     }
 }
 
-/// Arrays and objects of a result lie no deeper than this in each other: what the result travels in (messages, the
-/// answers of the API, the results of parents) adds some levels, and serde_json reads no more than 128.
-const DEEPEST: usize = 100;
-
-/// Whether arrays and objects lie at most `levels` deep in each other.
-fn is_shallow(value: &Value, levels: usize) -> bool {
-    let below = |it: &Value| levels > 0 && is_shallow(it, levels - 1);
-    match value {
-        Value::Array(items) => items.iter().all(below),
-        Value::Object(map) => map.values().all(below),
-        _ => true,
-    }
-}
-
 /// PostgreSQL cannot store U+0000, and nobody could read a result that is nested too deep: without this, such a
 /// result would come back for ever.
 fn storable(outcome: Outcome) -> Outcome {
     match outcome {
-        Outcome::Success { result } if !is_shallow(&result, DEEPEST) => failure(
-            HandlerError::permanent(format!("the result is nested deeper than {DEEPEST} levels")),
-        ),
+        Outcome::Success { result } if !is_shallow(&result) => failure(HandlerError::permanent(
+            format!("the result is nested deeper than {DEEPEST} levels"),
+        )),
         Outcome::Success { result } if holds_nul(&result) => failure(HandlerError::permanent(
             "the result holds the character U+0000, which PostgreSQL cannot store",
         )),
