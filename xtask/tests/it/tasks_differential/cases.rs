@@ -490,6 +490,7 @@ env_scripts = ['echo two', 'echo three']
 command = 'a'
 === own.env
 === one.env
+=== two.env
 === other/two.env
 === sub/three.env
 ",
