@@ -17,6 +17,7 @@ mod postgres;
 mod services;
 mod setup;
 mod support;
+mod tasks;
 mod tasks_differential;
 mod tidy;
 mod workflows;
