@@ -104,7 +104,10 @@ fn prints(fixture: &Fixture, args: &[&str], expected: &Expect) {
 #[test]
 fn a_list_says_what_each_does_and_where_it_is() {
     let fixture = fixture();
-    prints(&fixture, &["tasks", "list"], &expect![[r#"
+    prints(
+        &fixture,
+        &["tasks", "list"],
+        &expect![[r#"
         Build
           all      Everything
                      -> build, check, build of member  [Makefile.toml:12:8]
@@ -128,7 +131,8 @@ fn a_list_says_what_each_does_and_where_it_is() {
                      -> all  [Makefile.toml:25:8]
           lint     Lint
                      cargo make lint (in member)  [cargo-make/extra.toml:5:8]
-    "#]]);
+    "#]],
+    );
     prints(
         &fixture,
         &["tasks", "list", "--member", "thing", "--all"],
@@ -174,7 +178,10 @@ fn a_list_says_what_each_does_and_where_it_is() {
 #[test]
 fn an_explanation_places_every_field() {
     let fixture = fixture();
-    prints(&fixture, &["tasks", "explain", "compile"], &expect![[r#"
+    prints(
+        &fixture,
+        &["tasks", "explain", "compile"],
+        &expect![[r#"
         compile: Build all | of it
           in         .
           alias of   build
@@ -192,8 +199,12 @@ fn an_explanation_places_every_field() {
           cargo-make/base.toml:10:1  (base-cargo)  command = "cargo"
           Makefile.toml:10:1                       args = ["build", "--package", "${NAME}", "a b"]
           Makefile.toml:9:1                        dependencies = ["prepare"]
-    "#]]);
-    prints(&fixture, &["tasks", "explain", "check"], &expect![[r#"
+    "#]],
+    );
+    prints(
+        &fixture,
+        &["tasks", "explain", "check"],
+        &expect![[r#"
         check: Checks, one by one
           in         .
           defined    Makefile.toml:17:8
@@ -206,7 +217,8 @@ fn an_explanation_places_every_field() {
           Makefile.toml:18:1  description = "Checks, one by one"
           Makefile.toml:19:1  category = "Quality"
           Makefile.toml:20:1  run_task = { name = ["lint", "circle"], parallel = true, cleanup_task = "prepare" }
-    "#]]);
+    "#]],
+    );
     fixture
         .run(&["tasks", "explain", "text"])
         .code(0)
@@ -294,7 +306,10 @@ fn a_file_that_cannot_be_read_is_placed() {
 #[test]
 fn a_graph_in_words() {
     let fixture = fixture();
-    prints(&fixture, &["tasks", "graph", "all"], &expect![[r#"
+    prints(
+        &fixture,
+        &["tasks", "graph", "all"],
+        &expect![[r#"
         flowchart LR
           n0["all<br/><small>Everything</small>"]
           n1["build<br/><small>Build all | of it</small>"]
@@ -315,7 +330,8 @@ fn a_graph_in_words() {
           n6 -. (circle) .-> n0
           classDef elsewhere stroke-dasharray: 4
           classDef missing stroke:#c00,stroke-dasharray: 4
-    "#]]);
+    "#]],
+    );
     prints(
         &fixture,
         &["tasks", "graph", "all", "--as", "dot"],
