@@ -26,6 +26,7 @@ mod setup;
 mod setup_db;
 mod setup_env;
 mod setup_nextest;
+mod tasks;
 mod with_services;
 
 /// The typed task layer of this workspace
@@ -92,6 +93,7 @@ pub enum Cmd {
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
+    Tasks(tasks::Tasks),
     Ci(ci::Ci),
     Completions(completions::Completions),
 }
@@ -119,6 +121,7 @@ impl Cmd {
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
+            Cmd::Tasks(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
