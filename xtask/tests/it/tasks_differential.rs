@@ -54,8 +54,6 @@ fn cargo_make(directory: &Path, under: Option<&Path>, args: &[&str]) -> (bool, S
         "CARGO_HOME",
         "RUSTUP_HOME",
         "SystemRoot",
-        "TEMP",
-        "TMP",
         "USERPROFILE",
     ] {
         if let Some(value) = std::env::var_os(name) {
@@ -64,6 +62,10 @@ fn cargo_make(directory: &Path, under: Option<&Path>, args: &[&str]) -> (bool, S
     }
     if let Some(under) = under {
         command.env("CARGO_MAKE_WORKSPACE_MAKEFILE", under);
+    }
+    // Of its own: the scripts that two of them write at once might have one name.
+    for name in ["TMPDIR", "TEMP", "TMP"] {
+        command.env(name, directory);
     }
     let output = command.output().expect("cargo starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
