@@ -15,7 +15,7 @@ mod cases;
 mod debug;
 mod generate;
 
-/// A tree of files; `=== PATH` begins each. The task file is `Makefile.toml`, or the one in `directory`.
+/// A tree of files; `=== PATH` begins each (`=== LINK -> TARGET` is a symbolic link). The task file is `Makefile.toml`, or the one in `directory`.
 pub(super) struct Tree {
     name: String,
     files: String,
@@ -91,10 +91,17 @@ impl Tree {
                 content.push('\n');
             }
         }
+        let below = |path: &str| {
+            let parts = path.split('/');
+            parts.fold(root.to_path_buf(), |at, it| at.join(it))
+        };
         for (path, content) in &contents {
-            let path = path
-                .split('/')
-                .fold(root.to_path_buf(), |at, it| at.join(it));
+            #[cfg(unix)]
+            if let Some((link, target)) = path.split_once(" -> ") {
+                std::os::unix::fs::symlink(target, below(link)).unwrap();
+                continue;
+            }
+            let path = below(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }

@@ -279,4 +279,70 @@ command = 'base'
 ",
         ),
     ]
+    .into_iter()
+    .chain(links())
+    .collect()
+}
+
+/// Links: the system follows `..` after them, cargo-make looks upwards along the text.
+#[cfg(unix)]
+fn links() -> Vec<Tree> {
+    vec![
+        same(
+            "extend: a task file that is a link is relative to where the link is",
+            "=== Makefile.toml -> sub/real.toml
+=== base.toml
+[tasks.a]
+command = 'beside the link'
+=== sub/base.toml
+[tasks.a]
+command = 'beside the file'
+=== sub/real.toml
+extend = 'base.toml'
+@fast
+",
+        ),
+        within(
+            "extend: `..` of a linked directory is that of the real one",
+            "link",
+            "=== far/away/Makefile.toml
+extend = '../base.toml'
+@fast
+=== far/base.toml
+[tasks.a]
+command = 'far'
+=== base.toml
+[tasks.a]
+command = 'near'
+=== link -> far/away
+",
+        ),
+        same(
+            "extend: a linked directory, from which another is relative to the crate",
+            "=== Makefile.toml
+extend = 'link/../one.toml'
+@fast
+=== Cargo.toml
+=== far/Cargo.toml
+=== far/away/x
+=== far/one.toml
+extend = { path = 'two.toml', relative = 'crate' }
+[tasks.a]
+command = 'one'
+=== far/two.toml
+[tasks.b]
+command = 'far'
+=== two.toml
+[tasks.b]
+command = 'near'
+=== link -> far/away
+",
+        ),
+    ]
+}
+
+/// A link needs a right there that a test may not have.
+#[cfg(not(unix))]
+fn links() -> Vec<Tree> {
+    Vec::new()
 }
