@@ -27,6 +27,7 @@ pub mod hex;
 pub mod install;
 pub mod junit;
 pub mod lock;
+pub mod makefile;
 pub mod mask;
 pub mod nextest_config;
 pub mod platform;
