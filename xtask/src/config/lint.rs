@@ -30,6 +30,8 @@ pub struct Lint {
     pub names: Vec<String>,
     /// How the names of tasks begin that are there to be extended.
     pub bases: Vec<String>,
+    /// Tasks that write, and so never run beside others; `*` is any run of characters.
+    pub writers: Vec<String>,
     /// Where the shared files are: paths relative to the root, with `/`; `*` is any run of characters
     /// within a name, `**` any number of directories.
     pub shared: Vec<String>,
@@ -89,6 +91,18 @@ impl Default for Lint {
             entry_points: words(&["default", "ci-*"]),
             names: words(&["default", "ci-*"]),
             bases: words(&["base-"]),
+            writers: words(&[
+                "build",
+                "build-*",
+                "clean",
+                "clean-*",
+                "format-fix",
+                "format-fix-*",
+                "lint-fix",
+                "lint-fix-*",
+                "setup",
+                "setup-*",
+            ]),
             shared: words(&["cargo-make/*.toml"]),
             docs: words(&[
                 "*.md",

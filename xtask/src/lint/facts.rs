@@ -33,6 +33,8 @@ pub struct Facts {
     pub documents: Vec<Document>,
     /// Variables that `.config/xtask.toml` and dotenv files define.
     pub variables: BTreeSet<String>,
+    /// Dotenv files of `env_files` whose variables are in `variables`, as they are written.
+    pub env_files: BTreeSet<String>,
     /// Words of `.config/xtask.toml` that may be tasks.
     pub config_words: BTreeSet<String>,
     /// The tasks that write test reports, by the patterns of `[tests.*] tasks`.

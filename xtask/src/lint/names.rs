@@ -7,7 +7,7 @@ use crate::glob;
 
 /// The action that a name begins with: the longest of `actions` that is the name or is followed by `-`.
 #[must_use]
-pub fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
+pub(super) fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
     lint.actions
         .iter()
         .filter(|action| {
@@ -21,7 +21,7 @@ pub fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
 /// `TARGET-ACTION` turned round: `python-lint` to `lint-python`. None where the name begins with an
 /// action, or does not end with one.
 #[must_use]
-pub fn turned(lint: &Lint, name: &str) -> Option<String> {
+pub(super) fn turned(lint: &Lint, name: &str) -> Option<String> {
     if action(lint, name).is_some() {
         return None;
     }
@@ -37,19 +37,19 @@ pub fn turned(lint: &Lint, name: &str) -> Option<String> {
 
 /// Whether a name says that the task is there to be extended.
 #[must_use]
-pub fn is_base(lint: &Lint, name: &str) -> bool {
+pub(super) fn is_base(lint: &Lint, name: &str) -> bool {
     lint.bases.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether one of the patterns matches.
 #[must_use]
-pub fn any(patterns: &[String], name: &str) -> bool {
+pub(super) fn any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| glob::matches(pattern, name))
 }
 
 /// A task that a document names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mention {
+pub(super) struct Mention {
     /// The task.
     pub name: String,
     /// Where, in bytes.
@@ -59,7 +59,7 @@ pub struct Mention {
 /// The tasks that a text tells people to call: words after `cargo make`, `cargo xtask make` and
 /// `cargo xtask parallel`. In Markdown only what stands in code.
 #[must_use]
-pub fn mentions(text: &str, markdown: bool) -> Vec<Mention> {
+pub(super) fn mentions(text: &str, markdown: bool) -> Vec<Mention> {
     let mut found = Vec::new();
     if !text.contains("cargo make") && !text.contains("cargo xtask") {
         return found;

@@ -9,15 +9,15 @@ use crate::makefile::Source;
 
 /// A comment that allows something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allow {
+pub(super) struct Allow {
     /// The rules that it names, with where each name stands.
-    pub rules: Vec<(String, Range<usize>)>,
+    pub(super) rules: Vec<(String, Range<usize>)>,
     /// Why; empty where it says none.
-    pub reason: String,
+    pub(super) reason: String,
     /// The comment.
-    pub span: Range<usize>,
+    pub(super) span: Range<usize>,
     /// The bytes in which a finding has to begin.
-    pub scope: Range<usize>,
+    pub(super) scope: Range<usize>,
 }
 
 const WORDS: &str = "xtask: allow(";
@@ -25,7 +25,7 @@ const WORDS: &str = "xtask: allow(";
 /// The comments of a TOML file that allow something. `tasks`: the bytes of each task, from its header
 /// or key to the end of its last value.
 #[must_use]
-pub fn of_toml(source: &Source, tasks: &[Range<usize>]) -> Vec<Allow> {
+pub(super) fn of_toml(source: &Source, tasks: &[Range<usize>]) -> Vec<Allow> {
     if !source.text.contains(WORDS) {
         return Vec::new();
     }
@@ -44,7 +44,7 @@ pub fn of_toml(source: &Source, tasks: &[Range<usize>]) -> Vec<Allow> {
 
 /// The comments of a Markdown or YAML file that allow something: for their line and the next.
 #[must_use]
-pub fn of_text(source: &Source) -> Vec<Allow> {
+pub(super) fn of_text(source: &Source) -> Vec<Allow> {
     let mut found = Vec::new();
     for (at, _) in source.text.match_indices(WORDS) {
         let line = source.line_at(at);
@@ -115,7 +115,7 @@ fn text_of(source: &Source, line: usize) -> &str {
 
 /// The comments of a TOML text, in order. What stands in strings is none.
 #[must_use]
-pub fn comments(text: &str) -> Vec<Range<usize>> {
+pub(super) fn comments(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
