@@ -109,9 +109,11 @@ impl Cmd {
         if general || matches!(self, Cmd::Tasks(it) if it.has_findings()) {
             return Ok(());
         }
-        Err(Fault::usage("this command writes `--format human` or `json`")
-            .hint("`github` and `sarif` are for `cargo xtask tasks check`")
-            .into())
+        Err(
+            Fault::usage("this command writes `--format human` or `json`")
+                .hint("`github` and `sarif` are for `cargo xtask tasks check`")
+                .into(),
+        )
     }
 
     /// Runs the command.

@@ -7,7 +7,7 @@ use crate::glob;
 
 /// The action that a name begins with: the longest of `actions` that is the name or is followed by `-`.
 #[must_use]
-pub(super) fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
+pub fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
     lint.actions
         .iter()
         .filter(|action| {
@@ -21,7 +21,7 @@ pub(super) fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
 /// `TARGET-ACTION` turned round: `python-lint` to `lint-python`. None where the name begins with an
 /// action, or does not end with one.
 #[must_use]
-pub(super) fn turned(lint: &Lint, name: &str) -> Option<String> {
+pub fn turned(lint: &Lint, name: &str) -> Option<String> {
     if action(lint, name).is_some() {
         return None;
     }
@@ -37,19 +37,19 @@ pub(super) fn turned(lint: &Lint, name: &str) -> Option<String> {
 
 /// Whether a name says that the task is there to be extended.
 #[must_use]
-pub(super) fn is_base(lint: &Lint, name: &str) -> bool {
+pub fn is_base(lint: &Lint, name: &str) -> bool {
     lint.bases.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether one of the patterns matches.
 #[must_use]
-pub(super) fn any(patterns: &[String], name: &str) -> bool {
+pub fn any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| glob::matches(pattern, name))
 }
 
 /// A task that a document names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mention {
+pub struct Mention {
     /// The task.
     pub name: String,
     /// Where, in bytes.
@@ -59,7 +59,7 @@ pub(super) struct Mention {
 /// The tasks that a text tells people to call: words after `cargo make`, `cargo xtask make` and
 /// `cargo xtask parallel`. In Markdown only what stands in code.
 #[must_use]
-pub(super) fn mentions(text: &str, markdown: bool) -> Vec<Mention> {
+pub fn mentions(text: &str, markdown: bool) -> Vec<Mention> {
     let mut found = Vec::new();
     if !text.contains("cargo make") && !text.contains("cargo xtask") {
         return found;
@@ -211,7 +211,10 @@ mod tests {
         assert_eq!(action(&lint, "build-release-python"), Some("build-release"));
         assert_eq!(action(&lint, "build"), Some("build"));
         assert_eq!(action(&lint, "builder"), None);
-        assert_eq!(turned(&lint, "python-lint-fix").as_deref(), Some("lint-fix-python"));
+        assert_eq!(
+            turned(&lint, "python-lint-fix").as_deref(),
+            Some("lint-fix-python")
+        );
         assert_eq!(turned(&lint, "lint-python"), None);
         assert_eq!(turned(&lint, "rust-doctests"), None);
     }
@@ -219,15 +222,27 @@ mod tests {
     #[test]
     fn documents_name_tasks_in_code() {
         let names = |text: &str, markdown| -> Vec<String> {
-            mentions(text, markdown).into_iter().map(|it| it.name).collect()
+            mentions(text, markdown)
+                .into_iter()
+                .map(|it| it.name)
+                .collect()
         };
         for (text, expected) in [
             ("`cargo make build`", &["build"][..]),
-            ("`cargo xtask make --yes setup test-all`", &["setup", "test-all"]),
+            (
+                "`cargo xtask make --yes setup test-all`",
+                &["setup", "test-all"],
+            ),
             ("cargo make is slow", &[]),
-            ("`cargo make TASK`, `cargo make <task>`, `cargo make test-*`", &[]),
+            (
+                "`cargo make TASK`, `cargo make <task>`, `cargo make test-*`",
+                &[],
+            ),
             ("`cargo make test-crate tasker-shared`", &["test-crate"]),
-            ("```sh\ncargo make lint   # and more\n# cargo make gone\n```\n", &["lint"]),
+            (
+                "```sh\ncargo make lint   # and more\n# cargo make gone\n```\n",
+                &["lint"],
+            ),
             ("`cargo make --profile ci test`", &["test"]),
             ("`cargo xtask parallel --jobs 1 a b -- c`", &["a", "b"]),
             ("`cargo xtask make a | tee`", &["a"]),
@@ -237,7 +252,10 @@ mod tests {
             assert_eq!(names(text, true), expected, "{text}");
         }
         assert_eq!(
-            names("  - run: cargo make ci-flow\n  # cargo make x\n  - run: cargo make ${{ x }}", false),
+            names(
+                "  - run: cargo make ci-flow\n  # cargo make x\n  - run: cargo make ${{ x }}",
+                false
+            ),
             ["ci-flow"]
         );
     }
