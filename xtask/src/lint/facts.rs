@@ -524,7 +524,13 @@ pub fn add_key(source: &Source, task: &Value, line: &str) -> Option<Edit> {
             edit(at..at, format!(", {line}"))
         }
         '[' => {
-            let after = ["private", "category", "description", "extend"]
+            // A description comes first.
+            let above: &[&str] = if line.starts_with("description") {
+                &["extend"]
+            } else {
+                &["private", "category", "description", "extend"]
+            };
+            let after = above
                 .iter()
                 .filter_map(|key| task.entry(key))
                 .map(|entry| entry.value.span.range())

@@ -474,7 +474,7 @@ proptest::proptest! {
         };
         // A line that is taken away takes the comment at its end along.
         let gone: Vec<String> = comments(&before).difference(&comments(&once)).cloned().collect();
-        proptest::prop_assert!(gone.iter().all(|it| it == "# why"), "{gone:?}\n{once}");
+        proptest::prop_assert!(gone.iter().all(|it| it == "# why" || it == "# two"), "{gone:?}\n{once}");
         let kept = |all: BTreeMap<(String, String), BTreeMap<&'static str, String>>| {
             let mut all = all;
             for fields in all.values_mut() {

@@ -1,6 +1,6 @@
 //! What a task does, and whether that is what its author means.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::lint::facts::{self, How, has_alias, home, is_own};
 use crate::lint::names;
@@ -137,6 +137,26 @@ pub(super) static RULES: &[Rule] = &[
         mend: "say `install_crate = false` (a base can say it for all), or name the crate that is meant",
         fixable: true,
         check: Check::Directory(stranger_crate),
+    },
+    Rule {
+        name: "overwritten-reports",
+        family: Family::Bodies,
+        level: Level::Warn,
+        what: "several runs of nextest with one profile in a task",
+        why: "each run writes its JUnit report to the same file: of all but the last nothing is left",
+        mend: "make it one run over the right packages, or give each a profile of its own",
+        fixable: false,
+        check: Check::Directory(overwritten_reports),
+    },
+    Rule {
+        name: "swallowed-output",
+        family: Family::Bodies,
+        level: Level::Warn,
+        what: "cargo-make called with `--loglevel error` or `--quiet`",
+        why: "it then swallows what the tasks themselves print, failures included",
+        mend: "leave it out",
+        fixable: false,
+        check: Check::Directory(swallowed_output),
     },
     Rule {
         name: "whole-workspace",
@@ -472,6 +492,13 @@ fn body(task: &Task, least: usize) -> Option<String> {
         if lines.len() < least {
             return None;
         }
+    }
+    // A command without arguments is what bases are made of.
+    if ["args", "script", "run_task"]
+        .iter()
+        .all(|name| task.get(name).is_none())
+    {
+        return None;
     }
     let mut parts = serde_json::Map::new();
     for name in BODY {
@@ -830,6 +857,101 @@ fn no_test_target(view: &View, found: &mut Found) {
                     &args.source,
                     elements[at + 1].span,
                     "there is no package here to have test targets",
+                );
+            }
+        }
+    }
+}
+
+/// The runs of nextest that a task comes to: profile, and whose run it is.
+type Runs = BTreeSet<(String, String)>;
+
+fn runs_of(view: &View, name: &str, known: &mut HashMap<String, Runs>) -> Runs {
+    if let Some(runs) = known.get(name) {
+        return runs.clone();
+    }
+    // A circle has no more runs than its tasks.
+    known.insert(name.to_owned(), Runs::new());
+    let mut runs = Runs::new();
+    let Some(task) = view.task(name) else {
+        return runs;
+    };
+    for words in facts::programs(&task) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let ["cargo", "nextest", "run", rest @ ..] = &words[..] {
+            let at = rest.iter().position(|it| matches!(*it, "--profile" | "-P"));
+            let profile = at.and_then(|at| rest.get(at + 1)).unwrap_or(&"default");
+            runs.insert(((*profile).to_owned(), task.name.to_string()));
+        }
+    }
+    for call in flow(view, &task) {
+        runs.extend(runs_of(view, &call.name, known));
+    }
+    known.insert(name.to_owned(), runs.clone());
+    runs
+}
+
+/// What runs as a part of a task, in this directory.
+fn flow(view: &View, task: &Task) -> Vec<facts::Call> {
+    let mut calls = facts::calls(task, &view.directory.path);
+    calls.retain(|call| match &call.how {
+        How::Via(via) => !matches!(via, Via::Extend | Via::Alias),
+        How::Parallel(_) => true,
+        How::Make(path) => path.as_deref() == Some(view.directory.path.as_str()),
+    });
+    calls
+}
+
+fn overwritten_reports(view: &View, found: &mut Found) {
+    let mut known = HashMap::new();
+    for task in view.tasks() {
+        let calls = flow(view, &task);
+        if calls.len() < 2 {
+            continue;
+        }
+        let mut before: HashMap<String, String> = HashMap::new();
+        for call in calls {
+            for (profile, whose) in runs_of(view, &call.name, &mut known) {
+                let first = before
+                    .entry(profile.clone())
+                    .or_insert_with(|| whose.clone());
+                if *first != whose && !call.source.is_internal() {
+                    found
+                        .at(
+                            &call.source,
+                            call.span,
+                            format!("`{whose}` writes its report over that of `{first}`"),
+                        )
+                        .help(format!(
+                            "both run nextest with the profile `{profile}`: give one another"
+                        ));
+                }
+            }
+        }
+    }
+}
+
+fn swallowed_output(view: &View, found: &mut Found) {
+    for task in view.tasks() {
+        let Some(args) = task.get("args").filter(|it| !it.source.is_internal()) else {
+            continue;
+        };
+        let elements = args.value.elements();
+        let word = |at: usize| elements.get(at).and_then(Value::as_str).unwrap_or("");
+        if !task.text("command").is_some_and(facts::is_cargo) || word(0) != "make" {
+            continue;
+        }
+        for at in 1..elements.len() {
+            let quiet = matches!(
+                word(at),
+                "--quiet" | "--silent" | "--loglevel=error" | "--loglevel=off"
+            ) || matches!(word(at), "--loglevel" | "-l")
+                && matches!(word(at + 1), "error" | "off");
+            if quiet {
+                found.at(
+                    &args.source,
+                    elements[at].span,
+                    format!("`{}` does not say why it fails", task.name),
                 );
             }
         }

@@ -115,9 +115,12 @@ fn described(task: &Task) -> Option<String> {
     if !task.actions().is_empty() {
         return None;
     }
-    let names = task.texts("dependencies");
+    let mut names = task.texts("dependencies");
     let all = task.get("dependencies")?.value.elements().len();
-    if names.is_empty() || names.len() != all || names.len() > 4 {
+    let written = names.len();
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(*name));
+    if names.is_empty() || written != all || names.len() > 4 {
         return None;
     }
     let (last, rest) = names.split_last()?;

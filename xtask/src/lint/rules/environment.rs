@@ -49,6 +49,16 @@ pub(super) static RULES: &[Rule] = &[
         check: Check::Directory(env_replaced),
     },
     Rule {
+        name: "misnamed-variable",
+        family: Family::Environment,
+        level: Level::Warn,
+        what: "a variable that no program reads, for one that is meant",
+        why: "nothing says so: the program goes on with its default",
+        mend: "use the name that the program reads",
+        fixable: false,
+        check: Check::File(misnamed_variable),
+    },
+    Rule {
         name: "env-files-override",
         family: Family::Environment,
         level: Level::Warn,
@@ -393,5 +403,37 @@ fn env_files_override(_: &facts::Facts, file: &facts::File, found: &mut Found) {
         found
             .at(source, value.span, "this file's values win over the user's")
             .fix("says `defaults_only = true`", edit.into_iter().collect());
+    }
+}
+
+/// Names that people give, and what the programs read.
+const MISNAMED: [(&str, &str); 9] = [
+    ("CARGO_FLAGS", "CARGO_BUILD_RUSTFLAGS"),
+    ("CARGO_JOBS", "CARGO_BUILD_JOBS"),
+    ("CARGO_NEXTEST_PROFILE", "NEXTEST_PROFILE"),
+    ("CARGO_NEXTEST_RETRIES", "NEXTEST_RETRIES"),
+    ("CARGO_RUSTFLAGS", "RUSTFLAGS"),
+    ("CARGO_TARGET", "CARGO_BUILD_TARGET"),
+    ("NEXTEST_THREADS", "NEXTEST_TEST_THREADS"),
+    ("RUST_BACK_TRACE", "RUST_BACKTRACE"),
+    ("RUST_FLAGS", "RUSTFLAGS"),
+];
+
+fn misnamed_variable(_: &facts::Facts, file: &facts::File, found: &mut Found) {
+    let source = &file.file.source;
+    let tasks = file.file.tasks().iter();
+    let envs = tasks
+        .filter_map(|task| task.value.get("env"))
+        .chain(file.file.root.get("env"));
+    for entry in envs.flat_map(Value::entries) {
+        let Some((name, meant)) = MISNAMED.iter().find(|(name, _)| *name == &*entry.key) else {
+            continue;
+        };
+        // Whoever reads it here gave it its name.
+        if !source.text.contains(&format!("${{{name}}}")) {
+            found
+                .at(source, entry.key_span, format!("no program reads `{name}`"))
+                .help(format!("did you mean `{meant}`?"));
+        }
     }
 }
