@@ -17,5 +17,6 @@ mod postgres;
 mod services;
 mod setup;
 mod support;
+mod tasks_differential;
 mod tidy;
 mod workflows;
