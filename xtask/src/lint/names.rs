@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::config::lint::Lint;
 use crate::glob;
+use crate::makefile::WITH_VALUE;
 
 /// The action that a name begins with: the longest of `actions` that is the name or is followed by `-`.
 #[must_use]
@@ -123,24 +124,6 @@ const COMMANDS: [(&str, bool); 4] = [
     ("cargo xtask parallel ", true),
     ("cargo make ", false),
     ("cargo-make make ", false),
-];
-
-/// Flags that take a value, in the two command lines.
-const WITH_VALUE: [&str; 14] = [
-    "-p",
-    "--profile",
-    "--cwd",
-    "-C",
-    "--makefile",
-    "-e",
-    "--env",
-    "--env-file",
-    "-l",
-    "--loglevel",
-    "--format",
-    "--color",
-    "--jobs",
-    "-j",
 ];
 
 fn commands(code: &str, start: usize, found: &mut Vec<Mention>) {

@@ -50,7 +50,10 @@ pub(super) fn of_text(source: &Source) -> Vec<Allow> {
         let line = source.line_at(at);
         let range = source.line_start(line)..source.line_start(line + 1);
         let before = &source.text[range.start..at];
-        let Some(open) = before.rfind("<!--").or_else(|| before.rfind('#')) else {
+        let markdown = source.shown.ends_with(".md");
+        let sign = if markdown { "<!--" } else { "#" };
+        // What an example shows is none.
+        let Some(open) = before.trim_end().strip_suffix(sign).map(str::len) else {
             continue;
         };
         let rest = source.text[at + WORDS.len()..range.end].trim_end();
@@ -167,8 +170,8 @@ mod tests {
 
     fn source(text: &str) -> Source {
         Source::new(
-            std::path::PathBuf::from("a"),
-            "a".to_owned(),
+            std::path::PathBuf::from("a.md"),
+            "a.md".to_owned(),
             text.to_owned(),
         )
     }

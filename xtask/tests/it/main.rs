@@ -17,6 +17,7 @@ mod postgres;
 mod services;
 mod setup;
 mod support;
+mod tasks_check;
 mod tasks_differential;
 mod tidy;
 mod workflows;

@@ -124,14 +124,8 @@ fn member_goes_alone(view: &View, found: &mut Found) {
     if !view.directory.member || view.is_root() {
         return;
     }
-    let shared: HashSet<&str> = view
-        .facts
-        .files
-        .iter()
-        .filter(|it| it.shared)
-        .map(|it| it.file.source.shown.as_str())
-        .collect();
-    let Some(one) = shared.iter().min() else {
+    let shared = view.facts.shared();
+    let Some(one) = shared.first() else {
         return;
     };
     let extends = view
@@ -139,7 +133,7 @@ fn member_goes_alone(view: &View, found: &mut Found) {
         .makefile
         .files
         .iter()
-        .any(|it| shared.contains(it.source.shown.as_str()));
+        .any(|it| shared.contains(&it.source.shown));
     if !extends {
         let own = &view.directory.own;
         found
