@@ -107,6 +107,7 @@ impl Default for Lint {
             docs: words(&[
                 "*.md",
                 "docs/**/*.md",
+                ".ci/*",
                 ".github/**/*.md",
                 ".github/**/*.yml",
                 ".github/**/*.yaml",

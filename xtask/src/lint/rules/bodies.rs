@@ -231,7 +231,9 @@ fn does_nothing(view: &View, found: &mut Found) {
         let own = ["linux", "windows", "mac"];
         let raw = view.raw(&task.name);
         let overridden = raw.is_some_and(|it| own.iter().any(|key| it.get(key).is_some()));
-        let hook = matches!(&*task.name, "init" | "end" | "empty" | "default");
+        // One of cargo-make's own, emptied; or one that says that it is gone.
+        let hook = raw.is_some_and(|it| it.definitions.iter().any(|it| it.source.is_internal()))
+            || task.get("deprecated").is_some();
         let base = names::is_base(&view.facts.lint, &task.name);
         if let Some((source, key)) = home(&task)
             && !overridden

@@ -150,7 +150,12 @@ fn set_on_the_way(view: &View, task: &Task, name: &str) -> bool {
             continue;
         }
         if let Some(task) = view.task(&it) {
-            if speaks_of(&task, name) {
+            // What these set is known only when they have run.
+            let opaque = task.get("plugin").is_some()
+                || task
+                    .text("script_runner")
+                    .is_some_and(|it| it.starts_with('@'));
+            if opaque || speaks_of(&task, name) {
                 return true;
             }
             next.extend(dependencies(view, &task));

@@ -197,7 +197,10 @@ fn core_task_underneath(view: &View, found: &mut Found) {
     }
     for raw in view.raws() {
         let core = raw.definitions.iter().any(|it| it.source.is_internal());
-        let hook = matches!(&*raw.name, "init" | "end" | "empty" | "default");
+        // These are there to be filled.
+        let hook = matches!(&*raw.name, "init" | "end" | "empty" | "default")
+            || raw.name.starts_with("pre-")
+            || raw.name.starts_with("post-");
         if !core || hook || raw.flag("clear") {
             continue;
         }
