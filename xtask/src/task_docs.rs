@@ -80,7 +80,10 @@ fn runs(makefile: &Makefile, task: &Task) -> String {
     let before: Vec<String> = calls
         .iter()
         .filter(|it| it.via == Via::Dependency)
-        .map(|it| code(&it.name))
+        .map(|it| match &it.path {
+            Some(path) => format!("{} of {}", code(&it.name), code(path)),
+            None => code(&it.name),
+        })
         .collect();
     let own = match task.command_line().filter(|_| !task.flag("disabled")) {
         None => cell(&task.action()),

@@ -247,7 +247,7 @@ impl Task {
             return String::new();
         }
         let parallel = self.calls().iter().any(|it| it.via == Via::RunParallel);
-        let how = if parallel { " side by side" } else { "" };
+        let how = if parallel { " in parallel" } else { "" };
         format!("runs {}{how}", listed(&runs))
     }
 

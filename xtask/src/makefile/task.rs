@@ -150,7 +150,7 @@ impl Via {
         match self {
             Via::Dependency => "depends on",
             Via::RunTask => "runs",
-            Via::RunParallel => "runs side by side",
+            Via::RunParallel => "runs in parallel",
             Via::Cleanup => "cleans up with",
             Via::Alias => "is an alias of",
             Via::Extend => "extends",

@@ -305,3 +305,123 @@ pub fn html(graph: &Graph) -> String {
         svg = svg(graph),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Edge, Node};
+    use super::*;
+
+    fn graph(names: Vec<(String, String)>, edges: Vec<(usize, usize)>) -> Graph {
+        let count = names.len();
+        let nodes = names.into_iter().map(|(name, text)| Node {
+            name,
+            text,
+            kind: Kind::Task,
+        });
+        let ends = edges
+            .into_iter()
+            .map(|(from, to)| (from % count, to % count));
+        Graph {
+            nodes: nodes.collect(),
+            edges: ends
+                .map(|(from, to)| Edge {
+                    from,
+                    to,
+                    via: Via::Dependency,
+                })
+                .collect(),
+        }
+    }
+
+    /// The value of an attribute of an element.
+    fn number(element: &str, name: &str) -> f64 {
+        let (_, rest) = element.split_once(&format!(" {name}=\"")).unwrap();
+        rest.split('"').next().unwrap().parse().unwrap()
+    }
+
+    proptest! {
+        /// Whatever the tasks are called and however they lead to each other: well-formed, within the
+        /// page, no box over another, and every text within its box.
+        #[test]
+        fn a_picture_holds_what_is_in_it(
+            names in prop::collection::vec(("\\PC{0,60}", "\\PC{0,80}"), 1..12),
+            edges in prop::collection::vec((0usize..12, 0usize..12), 0..24),
+        ) {
+            let graph = graph(names, edges);
+            let text = svg(&graph);
+            let mut reader = quick_xml::Reader::from_str(&text);
+            loop {
+                match reader.read_event() {
+                    Ok(quick_xml::events::Event::Eof) => break,
+                    Ok(_) => {}
+                    Err(error) => prop_assert!(false, "{error}\n{text}"),
+                }
+            }
+            let (width, height) = (number(&text, "width"), number(&text, "height"));
+            let mut boxes: Vec<(f64, f64, f64, f64)> = Vec::new();
+            for group in text.split("<g>").skip(1) {
+                let group = group.split("</g>").next().unwrap();
+                let rect = &group[group.find("<rect").unwrap()..];
+                let (x, y) = (number(rect, "x"), number(rect, "y"));
+                let (w, h) = (number(rect, "width"), number(rect, "height"));
+                prop_assert!(x >= 0.0 && y >= 0.0 && x + w <= width && y + h <= height);
+                for other in &boxes {
+                    let apart = x >= other.0 + other.2 || other.0 >= x + w
+                        || y >= other.1 + other.3 || other.1 >= y + h;
+                    prop_assert!(apart, "{text}");
+                }
+                boxes.push((x, y, w, h));
+                for words in group.split("<text").skip(1) {
+                    let words = format!("<text{words}");
+                    let end = number(&words, "x") + number(&words, "textLength");
+                    prop_assert!(end <= x + w && number(&words, "y") < y + h, "{group}");
+                }
+            }
+            prop_assert_eq!(boxes.len(), graph.nodes.len());
+            prop_assert_eq!(text.matches("<path class=\"line").count(), graph.edges.len());
+            prop_assert!(!text.contains("NaN") && !text.contains("inf"));
+        }
+    }
+
+    #[test]
+    fn a_line_leads_to_its_box_around_the_others() {
+        // a -> b -> c -> d, and a -> d past b and c.
+        let names = ["a", "b", "c", "d"].map(|name| (name.to_owned(), String::new()));
+        let graph = graph(names.to_vec(), vec![(0, 1), (1, 2), (2, 3), (0, 3)]);
+        let sizes = [(50.0, 32.0); 4];
+        let drawn = layout(&graph, &sizes);
+        let long = &drawn.lines[3];
+        assert_eq!(long.len(), 6, "{long:?}");
+        for (x, y) in &long[1..5] {
+            for own in &drawn.boxes[1..3] {
+                let inside = (own.x..=own.x + own.width).contains(x)
+                    && (own.y..=own.y + own.height).contains(y);
+                assert!(!inside, "{long:?} {:?}", drawn.boxes);
+            }
+        }
+        let last = drawn.boxes[3];
+        assert_eq!(long[5], (last.x, last.y + last.height / 2.0));
+    }
+
+    #[test]
+    fn circles_are_drawn_to_where_they_lead() {
+        let names = ["a", "b", "c"].map(|name| (name.to_owned(), String::new()));
+        let graph = graph(names.to_vec(), vec![(0, 1), (1, 2), (2, 0), (1, 1)]);
+        assert_eq!(graph.closing(), [false, false, true, true]);
+        let drawn = layout(&graph, &[(50.0, 32.0); 3]);
+        let (first, last) = (drawn.boxes[0], drawn.boxes[2]);
+        assert!(first.x < last.x);
+        assert_eq!(drawn.lines[2].first().unwrap().0, last.x);
+        assert_eq!(drawn.lines[2].last().unwrap().0, first.x + first.width);
+        assert_eq!(svg(&graph).matches("line circle").count(), 2);
+    }
+
+    #[test]
+    fn long_words_are_cut_with_a_mark() {
+        assert_eq!(cut("one  two\nthree", 20), "one two three");
+        assert_eq!(cut("one two three", 8), "one two…");
+        assert_eq!(columns(&cut("日本語のタスク", 8)), 7);
+    }
+}
