@@ -1,10 +1,10 @@
 //! What rules see: every task file once, every directory that people stand in, and what surrounds them.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::edit::Edit;
 use super::names::{self, Mention};
@@ -42,11 +42,13 @@ pub struct Facts {
     /// The tasks that write test reports, by the patterns of `[tests.*] tasks`.
     pub test_tasks: Vec<String>,
     /// Which of `files` a text is, by its address.
-    pub(super) by_source: OnceCell<HashMap<usize, usize>>,
+    pub(super) by_source: OnceLock<HashMap<usize, usize>>,
+    /// What [`Facts::firsts`] says.
+    pub(super) firsts: OnceLock<Vec<bool>>,
     /// What [`Facts::shared`] says.
-    pub(super) shared: OnceCell<BTreeSet<String>>,
+    pub(super) shared: OnceLock<BTreeSet<String>>,
     /// Which of `directories` a path is.
-    pub(super) by_path: OnceCell<HashMap<String, usize>>,
+    pub(super) by_path: OnceLock<HashMap<String, usize>>,
 }
 
 /// A task file.
@@ -182,25 +184,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// `seen`: the sets of files that other directories inherit, to which this one's is added.
-    #[must_use]
-    pub fn new(
-        facts: &'a Facts,
-        directory: &'a Directory,
-        seen: &mut HashSet<Vec<usize>>,
-    ) -> View<'a> {
-        let inherited = directory
-            .makefile
-            .files
-            .iter()
-            .map(|file| &file.source)
-            .filter(|source| !Arc::ptr_eq(source, &directory.own))
-            .map(|source| Arc::as_ptr(source) as usize)
-            .collect();
+    /// The view from the `n`th directory.
+    fn new(facts: &'a Facts, n: usize, directory: &'a Directory) -> View<'a> {
         View {
             facts,
             directory,
-            first: seen.insert(inherited),
+            first: facts.firsts().get(n).copied().unwrap_or(true),
             resolved: RefCell::default(),
         }
     }
@@ -543,6 +532,48 @@ impl Facts {
             all.map(|(n, it)| (it.path.clone(), n)).collect()
         });
         self.directories.get(*known.get(path)?)
+    }
+
+    /// What `look` finds in each directory, in their order; several threads look.
+    pub fn in_each_directory<T: Send>(&self, look: impl Fn(&View) -> T + Sync) -> Vec<T> {
+        self.firsts();
+        let all: Vec<(usize, &Directory)> = self.directories.iter().enumerate().collect();
+        let look_at = |part: &[(usize, &Directory)]| -> Vec<T> {
+            // One view at a time: what is resolved for it goes with it.
+            let views = part.iter().map(|(n, it)| View::new(self, *n, it));
+            views.map(|view| look(&view)).collect()
+        };
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = available.min(all.len() / 32).min(8);
+        if threads < 2 {
+            return look_at(&all);
+        }
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = all
+                .chunks(all.len().div_ceil(threads))
+                .map(|part| (part, scope.spawn(|| look_at(part))))
+                .collect();
+            let done = parts.into_iter();
+            // A thread that ended badly is done over, where the failure is shown.
+            done.flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| look_at(part)))
+                .collect()
+        })
+    }
+
+    /// Of each directory, whether it is the first that inherits from just these files.
+    fn firsts(&self) -> &[bool] {
+        self.firsts.get_or_init(|| {
+            let mut seen: HashSet<Vec<usize>> = HashSet::new();
+            let inherited = |it: &Directory| -> Vec<usize> {
+                let files = it.makefile.files.iter().map(|file| &file.source);
+                files
+                    .filter(|source| !Arc::ptr_eq(source, &it.own))
+                    .map(|source| Arc::as_ptr(source) as usize)
+                    .collect()
+            };
+            let directories = self.directories.iter();
+            directories.map(|it| seen.insert(inherited(it))).collect()
+        })
     }
 
     /// The shared files, as they are shown.

@@ -250,7 +250,9 @@ fn target_first(view: &View, found: &mut Found) {
         let Some(turned) = names::turned(lint, name) else {
             continue;
         };
-        if view.task(name).is_none_or(|it| it.is_private()) {
+        // What replaces one of cargo-make's own has its name from there.
+        let hook = raw.definitions.iter().any(|it| it.source.is_internal());
+        if hook || view.task(name).is_none_or(|it| it.is_private()) {
             continue;
         }
         if let Some((source, key)) = home(raw) {

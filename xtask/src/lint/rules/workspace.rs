@@ -158,7 +158,14 @@ fn unused_shared_file(facts: &Facts, found: &mut Found) {
 }
 
 fn unreachable_task(facts: &Facts, found: &mut Found) {
-    let referred = facts.referred();
+    let mut referred = facts.referred();
+    // cargo-make's own tasks call each other, also where a file replaces one.
+    let core = facts.directories.iter().find(|it| it.makefile.core_tasks);
+    let core = core.into_iter().flat_map(|it| it.makefile.tasks.values());
+    referred.extend(
+        core.filter(|task| task.definitions.iter().any(|it| it.source.is_internal()))
+            .map(|task| &*task.name),
+    );
     // A name that is defined in several files is one task with parts in each.
     for file in &facts.files {
         if file.shared && !file.used {
