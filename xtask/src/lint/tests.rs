@@ -19,7 +19,7 @@ use crate::term::Term;
 const CONFIG: &str = "config = { skip_core_tasks = true, default_to_workspace = false, skip_git_env_info = true, skip_rust_env_info = true, skip_crate_env_info = true }";
 
 fn fixture(rule: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    fsx::test_package()
         .join("tests")
         .join("fixtures")
         .join("lint")
@@ -255,7 +255,7 @@ fn rules_have_names_and_words() {
 #[test]
 fn the_list_of_rules_in_the_documents_is_current() {
     let text = super::docs::page();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let path = fsx::test_package()
         .parent()
         .unwrap()
         .join("docs")

@@ -1,12 +1,11 @@
 //! `cargo xtask tasks check` on fixture workspaces, and on this one.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use expect_test::expect;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, root, xtask};
 
 const CONFIG: &str = "[config]\nskip_core_tasks = true\ndefault_to_workspace = false\nskip_git_env_info = true\nskip_rust_env_info = true\nskip_crate_env_info = true\n";
 
@@ -245,9 +244,9 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
 /// Every rule at deny, as `.config/xtask.toml` says; also that it still says so.
 #[test]
 fn this_repository_passes_with_every_rule_at_deny() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = &root();
     let run = Run::of(
-        Command::new(env!("CARGO_BIN_EXE_xtask"))
+        Command::new(xtask())
             .args(["tasks", "check", "--format", "json"])
             .env_remove("GITHUB_ACTIONS")
             .current_dir(root),
