@@ -1,0 +1,100 @@
+//! Console events: Ctrl-C, Ctrl-Break, and the console's end. They are what Windows has for a signal
+//! that a process can answer.
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use windows_sys::Win32::System::Console::{
+    AttachConsole, CTRL_BREAK_EVENT, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent,
+    GetConsoleProcessList, SetConsoleCtrlHandler,
+};
+use windows_sys::core::BOOL;
+
+use crate::checked;
+
+/// What a console says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Ctrl-C: all on the console have it, but those in process groups of their own.
+    CtrlC,
+    /// Ctrl-Break, or what was sent to our process group.
+    CtrlBreak,
+    /// The console's window closes, the user logs off, or the machine shuts down.
+    Close,
+}
+
+static HANDLER: OnceLock<fn(Event)> = OnceLock::new();
+/// How long the end is put off while the rest of the process cleans up. Windows itself ends it earlier.
+const CLEAN_UP: Duration = Duration::from_secs(30);
+
+unsafe extern "system" fn handle(kind: u32) -> BOOL {
+    let Some(handler) = HANDLER.get() else {
+        return 0;
+    };
+    match kind {
+        CTRL_C_EVENT => handler(Event::CtrlC),
+        CTRL_BREAK_EVENT => handler(Event::CtrlBreak),
+        _ => {
+            handler(Event::Close);
+            // Windows ends the process as soon as this returns.
+            std::thread::sleep(CLEAN_UP);
+        }
+    }
+    1
+}
+
+/// Calls a function for each event, on a thread of its own. Only the first call counts.
+///
+/// # Errors
+/// When there cannot be a handler: then the process ends by an event.
+pub fn on_event(handler: fn(Event)) -> io::Result<()> {
+    if HANDLER.set(handler).is_err() {
+        return Ok(());
+    }
+    // SAFETY: the function is a handler's, takes no pointer, and lives as long as the process.
+    checked(unsafe { SetConsoleCtrlHandler(Some(handle), 1) })
+}
+
+/// Whether a process is on our console.
+#[must_use]
+pub fn shares_our_console(pid: u32) -> bool {
+    let mut pids = vec![0_u32; 256];
+    loop {
+        let room = u32::try_from(pids.len()).unwrap_or(u32::MAX);
+        // SAFETY: there is room for as many pids as is said.
+        let count = unsafe { GetConsoleProcessList(pids.as_mut_ptr(), room) };
+        if count > room {
+            pids.resize(count as usize * 2, 0);
+            continue;
+        }
+        return pids.iter().take(count as usize).any(|it| *it == pid);
+    }
+}
+
+/// Sends Ctrl-Break to a process group on our console, named by the process that leads it.
+///
+/// # Errors
+/// When there is no such group.
+pub fn break_group(leader: u32) -> io::Result<()> {
+    if leader == 0 {
+        // To Windows this is everybody on the console.
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: no pointer is passed.
+    checked(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, leader) })
+}
+
+/// As [`break_group`], on the console that the leader has. This process gives up its own: it is to be
+/// one that does nothing else.
+///
+/// # Errors
+/// When the leader has no console.
+pub fn break_console_of(leader: u32) -> io::Result<()> {
+    // SAFETY: no pointers are passed. Without a console there is nothing to give up.
+    unsafe {
+        FreeConsole();
+        checked(AttachConsole(leader))?;
+    }
+    break_group(leader)
+}
