@@ -97,10 +97,6 @@ impl Wine {
             .env("WINEDEBUG", "-all")
             // No browser engine, no .NET: nobody asks for them here.
             .env("WINEDLLOVERRIDES", "mshtml=;mscoree=")
-            .env(
-                "WINEPATH",
-                r"Z:\usr\lib\gcc\x86_64-w64-mingw32\12-posix;Z:\usr\x86_64-w64-mingw32\lib",
-            )
             // File names are UTF-8.
             .env("LC_ALL", "C.UTF-8");
         command
@@ -261,32 +257,27 @@ impl Running {
 
     /// Ends what the test has left behind.
     fn clean_up(&mut self) {
-        let left = kill_all(&self.mark);
-        if left > 0 && self.ended.is_none() {
-            eprintln!(
-                "  left {left} processes behind, which were ended: {}",
-                self.name
-            );
+        let left: Vec<String> = marked(&self.mark).into_iter().map(comm).collect();
+        kill_all(&self.mark);
+        if !left.is_empty() && self.ended.is_none() {
+            eprintln!("       left behind, and ended: {}", left.join(", "));
         }
     }
 }
 
-/// Kills all of a test's processes, and says how many there were. Again and again: what is being started
-/// at this moment is not in the first list.
-fn kill_all(mark: &str) -> usize {
-    let mut killed = std::collections::BTreeSet::new();
+/// Kills all of a test's processes. Again and again: what is being started at this moment is not in the
+/// first list.
+fn kill_all(mark: &str) {
     for _ in 0..50 {
         let found = marked(mark);
         if found.is_empty() {
             break;
         }
         for process in found {
-            killed.insert(process);
             let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
         }
         thread::sleep(Duration::from_millis(20));
     }
-    killed.len()
 }
 
 /// The living processes with this mark in their environment, but Wine's own.

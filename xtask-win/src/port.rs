@@ -13,7 +13,7 @@ const AF_INET: u32 = 2;
 const AF_INET6: u32 = 23;
 
 /// The pids of those who listen on a port, each with its address: that of a version 4 address is mapped
-/// into version 6.
+/// into version 6. Where the system does not say whose a port is, nobody is named.
 #[must_use]
 pub fn listeners(port: u16) -> Vec<(std::net::Ipv6Addr, u32)> {
     let mut found = Vec::new();
@@ -32,6 +32,7 @@ pub fn listeners(port: u16) -> Vec<(std::net::Ipv6Addr, u32)> {
             }
         },
     );
+    found.retain(|(_, pid)| *pid != 0);
     found
 }
 

@@ -83,6 +83,9 @@ impl Fixture {
             "CARGO_HOME",
             "RUSTUP_HOME",
             "SystemRoot",
+            "ComSpec",
+            "PATHEXT",
+            "LOCALAPPDATA",
             "TEMP",
             "TMP",
             "USERPROFILE",
@@ -259,4 +262,16 @@ pub(crate) fn living(mark: &str) -> Vec<u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| *pid != own && (has(*pid, "cmdline") || has(*pid, "environ")))
         .collect()
+}
+
+/// The living processes with this mark (`NAME=VALUE`) in their environment.
+#[cfg(windows)]
+pub(crate) fn living(mark: &str) -> Vec<u32> {
+    let (name, value) = mark.split_once('=').expect("NAME=VALUE");
+    let own = std::process::id();
+    let table = xtask::platform::processes(name);
+    let marked = table
+        .iter()
+        .filter(|it| it.mark.as_deref() == Some(value) && it.pid != own);
+    marked.map(|it| it.pid).collect()
 }

@@ -98,7 +98,6 @@ fn one_that_was_healthy_and_dies_while_others_start_fails_the_start() {
     assert!(since.elapsed() < Duration::from_secs(5));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_failure_is_shown_before_the_others_have_ended() {
     let text = service("a", "stubborn", free_port(), "stop_timeout = 3")
@@ -167,7 +166,7 @@ fn a_taken_port_names_its_holder_before_anything_is_built_or_started() {
         .never_shows("Healthy");
     assert!(since.elapsed() < Duration::from_secs(1));
     assert_eq!(state_of(&fixture, "ok"), "stopped");
-    if cfg!(target_os = "linux") {
+    if cfg!(any(target_os = "linux", windows)) {
         run.says(&format!("(pid {})", std::process::id()));
     }
 }
@@ -197,7 +196,7 @@ fn a_stranger_that_answers_on_the_port_is_not_ours() {
     assert!(stranger.lives(), "the stranger was ended");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[test]
 fn a_stranger_that_takes_the_port_after_the_start_does_not_count_as_ours() {
     let port = free_port();
@@ -225,7 +224,7 @@ fn a_stranger_that_takes_the_port_after_the_start_does_not_count_as_ours() {
     assert_eq!(state_of(&fixture, "web"), "foreign");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[test]
 fn a_daemon_may_serve_for_a_service_that_says_so() {
     let port = free_port();
@@ -312,7 +311,6 @@ fn a_restart_that_does_not_build_leaves_the_old_one_running() {
 #[cfg(target_os = "linux")]
 #[test]
 fn one_that_is_up_but_does_not_answer_is_no_success_and_stays() {
-    use super::linux::signal;
     use nix::sys::signal::Signal;
     let fixture = Fixture::new(&service("web", "healthy", free_port(), "ready_timeout = 1"));
     let _stop = Stop(&fixture);
@@ -336,17 +334,15 @@ fn one_that_is_up_but_does_not_answer_is_no_success_and_stays() {
     assert_eq!(pid_of(&fixture, "web"), pid);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[test]
 fn an_orphan_that_holds_the_port_is_ended_by_the_next_start() {
-    use super::linux::signal;
-    use nix::sys::signal::Signal;
     let port = free_port();
     let fixture = Fixture::new(&service("web", "heir", port, ""));
     let _stop = Stop(&fixture);
     fixture.run(&["services", "start"]).code(0);
     let pid = pid_of(&fixture, "web");
-    signal(pid, Signal::SIGKILL);
+    xtask::platform::kill(pid);
     until("crashed", || state_of(&fixture, "web") == "crashed");
     assert!(answers(port), "the orphan serves on");
     let row = row(&fixture, "web");

@@ -1,8 +1,6 @@
 //! Whole process trees end, however they take it.
 
-use nix::sys::signal::Signal;
-
-use super::linux::{mark, marked, signal};
+use super::trees::{mark, marked};
 use super::*;
 use crate::support::{Run, living};
 
@@ -80,8 +78,10 @@ fn one_that_does_not_listen_is_killed_after_its_time() {
     assert_eq!(living(&mark), Vec::<u32>::new());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_suspended_one_is_woken_to_end_well() {
+    use nix::sys::signal::Signal;
     let fixture = Fixture::new(&service(
         "web",
         "graceful",
@@ -102,7 +102,7 @@ fn orphans_of_a_dead_leader_are_found() {
     let fixture = Fixture::new(&service("web", "parent", free_port(), ""));
     let mark = mark();
     Run::of(&mut marked(&fixture, &mark, &["services", "start"])).code(0);
-    signal(pid_of(&fixture, "web"), Signal::SIGKILL);
+    xtask::platform::kill(pid_of(&fixture, "web"));
     until("crashed", || state_of(&fixture, "web") == "crashed");
     fixture
         .run(&["services", "stop"])
@@ -144,7 +144,7 @@ fn what_depends_on_another_is_gone_first() {
     let base = pid_of(&fixture, "base");
     let stop = fixture.xtask(&["services", "stop"]).spawn().unwrap();
     until("the base is gone", || {
-        !std::path::Path::new(&format!("/proc/{base}")).exists()
+        xtask::platform::start_time(base).is_none()
     });
     assert!(fs::read_to_string(log).unwrap().contains("ended well"));
     assert!(stop.wait_with_output().unwrap().status.success());
