@@ -155,10 +155,6 @@ impl Cross {
             "--package",
             "xtask",
             "--all-features",
-            "--lib",
-            "--bins",
-            "--examples",
-            "--tests",
             "--no-run",
             "--message-format=json",
         ]);

@@ -96,7 +96,7 @@ impl Wine {
             .env("WINEARCH", "win64")
             .env("WINEDEBUG", "-all")
             // No browser engine, no .NET: nobody asks for them here.
-            .env("WINEDLLOVERRIDES", "mshtml=;mscoree=")
+            .env("WINEDLLOVERRIDES", "mshtml=;mscoree=;winemenubuilder.exe=")
             // File names are UTF-8.
             .env("LC_ALL", "C.UTF-8");
         command

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use windows_sys::Win32::System::Console::{
     AttachConsole, CTRL_BREAK_EVENT, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent,
-    GetConsoleProcessList, SetConsoleCtrlHandler,
+    GetConsoleProcessList, GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
+    SetConsoleCtrlHandler,
 };
 use windows_sys::core::BOOL;
+
+use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, SetHandleInformation};
 
 use crate::checked;
 
@@ -56,9 +59,9 @@ pub fn on_event(handler: fn(Event)) -> io::Result<()> {
     checked(unsafe { SetConsoleCtrlHandler(Some(handle), 1) })
 }
 
-/// Whether a process is on our console.
+/// The pids of those on our console, ours among them; none where we have no console.
 #[must_use]
-pub fn shares_our_console(pid: u32) -> bool {
+pub fn on_our_console() -> Vec<u32> {
     let mut pids = vec![0_u32; 256];
     loop {
         let room = u32::try_from(pids.len()).unwrap_or(u32::MAX);
@@ -68,7 +71,18 @@ pub fn shares_our_console(pid: u32) -> bool {
             pids.resize(count as usize * 2, 0);
             continue;
         }
-        return pids.iter().take(count as usize).any(|it| *it == pid);
+        pids.truncate(count as usize);
+        return pids;
+    }
+}
+
+/// Keeps stdin, stdout and stderr from those children that are given others. A child gets all handles that
+/// are marked for it, and ours are, as they came from our parent: a service would hold the pipe of whoever
+/// reads what we say, who would wait for its end.
+pub fn keep_streams_from_children() {
+    for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+        // SAFETY: no pointers are passed; a stream that is not there is refused.
+        unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
     }
 }
 
@@ -85,8 +99,8 @@ pub fn break_group(leader: u32) -> io::Result<()> {
     checked(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, leader) })
 }
 
-/// As [`break_group`], on the console that the leader has. This process gives up its own: it is to be
-/// one that does nothing else.
+/// As [`break_group`], on the console that the leader has. This process gives up its own, and has none
+/// afterwards.
 ///
 /// # Errors
 /// When the leader has no console.
@@ -96,5 +110,8 @@ pub fn break_console_of(leader: u32) -> io::Result<()> {
         FreeConsole();
         checked(AttachConsole(leader))?;
     }
-    break_group(leader)
+    let sent = break_group(leader);
+    // SAFETY: as above.
+    unsafe { FreeConsole() };
+    sent
 }

@@ -11,7 +11,9 @@ mod job;
 mod port;
 mod process;
 
-pub use console::{Event, break_console_of, break_group, on_event, shares_our_console};
+pub use console::{
+    Event, break_console_of, break_group, keep_streams_from_children, on_event, on_our_console,
+};
 pub use file::{access_list, make_private};
 pub use job::{Job, may_break_away, spawn_suspended};
 pub use port::listeners;

@@ -49,7 +49,7 @@ use clap::Parser as _;
 /// Parses the command line, runs the command, renders at most one error, and returns the code.
 #[must_use]
 pub fn main() -> ExitCode {
-    if let Some(code) = platform::run_helper() {
+    if let Some(code) = platform::begin() {
         return code;
     }
     let cli = match cmd::Cli::try_parse() {

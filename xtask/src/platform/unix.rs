@@ -111,9 +111,9 @@ pub fn spawn_service(command: &mut Command) -> io::Result<Child> {
     spawn_group(command)
 }
 
-/// Unix needs no process of our own to reach another one's terminal.
+/// To be called first. Nothing has to be done here; see its counterpart.
 #[must_use]
-pub fn run_helper() -> Option<ExitCode> {
+pub fn begin() -> Option<ExitCode> {
     None
 }
 

@@ -129,8 +129,13 @@ fn job_name(leader: u32, start: u64) -> String {
 
 /// Asks a group to end: Ctrl-Break. One without a console cannot be asked, and is ended.
 pub fn terminate_group(leader: u32) {
-    let asked = if xtask_win::shares_our_console(leader) {
+    let ours = xtask_win::on_our_console();
+    let asked = if ours.contains(&leader) {
         xtask_win::break_group(leader).is_ok()
+    } else if ours.is_empty() {
+        // Nothing is lost by going there.
+        let _one_at_a_time = CONSOLE.lock().unwrap_or_else(PoisonError::into_inner);
+        xtask_win::break_console_of(leader).is_ok()
     } else {
         break_elsewhere(leader).unwrap_or(false)
     };
@@ -139,8 +144,11 @@ pub fn terminate_group(leader: u32) {
     }
 }
 
-/// Sends Ctrl-Break on another console. One can be on one console at a time: another process of this
-/// program goes there.
+/// Held while this process is on another one's console.
+static CONSOLE: Mutex<()> = Mutex::new(());
+
+/// Sends Ctrl-Break on another console than the one that we have. There can be one at a time: another
+/// process of this program goes there.
 fn break_elsewhere(leader: u32) -> io::Result<bool> {
     use std::os::windows::process::CommandExt as _;
     let Some(start) = xtask_win::start_time(leader) else {
@@ -156,10 +164,11 @@ fn break_elsewhere(leader: u32) -> io::Result<bool> {
     Ok(status.success())
 }
 
-/// Does what this process was started for by another one of this program, and for nothing else; `None`
-/// for a process that a person has started.
+/// To be called first. Does what this process was started for by another one of this program, and for
+/// nothing else; `None` for a process that a person has started.
 #[must_use]
-pub fn run_helper() -> Option<ExitCode> {
+pub fn begin() -> Option<ExitCode> {
+    xtask_win::keep_streams_from_children();
     let mut args = std::env::args_os().skip(1);
     if args.next()? != HELPER {
         return None;

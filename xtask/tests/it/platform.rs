@@ -30,7 +30,13 @@ impl Group {
 
     /// Waits until there are so many.
     fn wait_for(&self, count: usize) -> Vec<Process> {
-        until("all of them run", || self.members().len() == count);
+        let since = Instant::now();
+        while self.members().len() != count {
+            let table = platform::processes("");
+            let late = since.elapsed() > Duration::from_secs(20);
+            assert!(!late, "not {count} members of {}: {table:#?}", self.0.id());
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.members()
     }
 }
