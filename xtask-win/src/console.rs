@@ -8,7 +8,7 @@ use std::time::Duration;
 use windows_sys::Win32::System::Console::{
     AttachConsole, CTRL_BREAK_EVENT, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent,
     GetConsoleProcessList, GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
-    SetConsoleCtrlHandler,
+    SetConsoleCtrlHandler, SetStdHandle,
 };
 use windows_sys::core::BOOL;
 
@@ -80,7 +80,7 @@ pub fn on_our_console() -> Vec<u32> {
 /// are marked for it, and ours are, as they came from our parent: a service would hold the pipe of whoever
 /// reads what we say, who would wait for its end.
 pub fn keep_streams_from_children() {
-    for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+    for stream in STREAMS {
         // SAFETY: no pointers are passed; a stream that is not there is refused.
         unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
     }
@@ -105,13 +105,24 @@ pub fn break_group(leader: u32) -> io::Result<()> {
 /// # Errors
 /// When the leader has no console.
 pub fn break_console_of(leader: u32) -> io::Result<()> {
+    // Another console brings other streams with it.
+    // SAFETY: no pointers are passed.
+    let streams = STREAMS.map(|it| unsafe { GetStdHandle(it) });
     // SAFETY: no pointers are passed. Without a console there is nothing to give up.
-    unsafe {
+    let sent = unsafe {
         FreeConsole();
-        checked(AttachConsole(leader))?;
+        checked(AttachConsole(leader)).and_then(|()| {
+            let sent = break_group(leader);
+            FreeConsole();
+            sent
+        })
+    };
+    for (stream, handle) in STREAMS.into_iter().zip(streams) {
+        // SAFETY: the handle was this stream's a moment ago, and is not closed by leaving a console that
+        // it is not of.
+        unsafe { SetStdHandle(stream, handle) };
     }
-    let sent = break_group(leader);
-    // SAFETY: as above.
-    unsafe { FreeConsole() };
     sent
 }
+
+const STREAMS: [u32; 3] = [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE];

@@ -30,7 +30,12 @@ pub struct Entry {
     pub parent: u32,
 }
 
-/// The process table. Those that have ended may be in it while somebody has them open.
+/// What Windows starts beside each console, as a child of the first process on it. It ends with the last
+/// one, and whoever ends it ends them all.
+const CONSOLE_HOST: &str = "conhost.exe";
+
+/// The process table, without the hosts of consoles. Those that have ended may be in it while somebody has
+/// them open.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -45,10 +50,14 @@ pub fn processes() -> io::Result<Vec<Entry>> {
     // SAFETY: the snapshot is open, and the entry says its own size.
     let mut more = unsafe { Process32FirstW(snapshot.as_raw_handle(), &raw mut entry) };
     while more != 0 {
-        found.push(Entry {
-            pid: entry.th32ProcessID,
-            parent: entry.th32ParentProcessID,
-        });
+        let name = entry.szExeFile.split(|unit| *unit == 0).next();
+        let name = String::from_utf16_lossy(name.unwrap_or_default());
+        if !name.eq_ignore_ascii_case(CONSOLE_HOST) {
+            found.push(Entry {
+                pid: entry.th32ProcessID,
+                parent: entry.th32ParentProcessID,
+            });
+        }
         // SAFETY: as above.
         more = unsafe { Process32NextW(snapshot.as_raw_handle(), &raw mut entry) };
     }

@@ -454,8 +454,15 @@ mod tests {
 
     #[cfg(unix)]
     use std::os::unix::fs::symlink;
+    /// Wine says that it has made a link, and has made none.
     #[cfg(windows)]
-    use std::os::windows::fs::symlink_dir as symlink;
+    fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+        std::os::windows::fs::symlink_dir(target, link)?;
+        match link.symlink_metadata()?.is_symlink() {
+            true => Ok(()),
+            false => Err(std::io::ErrorKind::Unsupported.into()),
+        }
+    }
 
     fn doomed(path: &str, directory: bool) -> Doomed {
         let path = path.split('/').collect();
@@ -510,10 +517,10 @@ mod tests {
         let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
         write(&outside.join("precious"));
         write(&root.join("target/file"));
-        symlink(&outside, root.join("target").join("inner")).unwrap();
+        symlink(&outside, &root.join("target").join("inner")).unwrap();
         // Both were directories when they were planned.
-        symlink(&outside, root.join("swapped")).unwrap();
-        symlink(&outside, root.join("parent")).unwrap();
+        symlink(&outside, &root.join("swapped")).unwrap();
+        symlink(&outside, &root.join("parent")).unwrap();
         let results = remove_all(
             &root,
             &[
@@ -532,19 +539,19 @@ mod tests {
     /// A link takes a directory's place again and again while the tree is removed.
     #[test]
     fn a_link_that_appears_meanwhile_leads_nowhere() {
-        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
         let dir = tempfile::tempdir().unwrap();
         let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
         for n in 0..50 {
             write(&outside.join(format!("{n}/precious")));
         }
-        let stop = AtomicBool::new(false);
+        let (stop, links) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let victim = root.join("target").join("7");
                 while !stop.load(Ordering::SeqCst) {
                     let _ = fs::rename(&victim, root.join("aside"));
-                    let _ = symlink(&outside, &victim);
+                    links.fetch_add(symlink(&outside, &victim).is_ok().into(), Ordering::SeqCst);
                     let _ = fs::remove_file(&victim);
                     // A link to a directory, where those are another kind.
                     let _ = fs::remove_dir(&victim);
@@ -567,9 +574,45 @@ mod tests {
             }
             stop.store(true, Ordering::SeqCst);
         });
+        assert!(links.into_inner() > 0, "there never was a link");
         for n in 0..50 {
             assert!(outside.join(format!("{n}/precious")).exists(), "{n}");
         }
+    }
+
+    /// A junction is a link that anybody may make, and that `is_symlink` does not always know.
+    #[cfg(windows)]
+    #[test]
+    fn no_junction_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        write(&outside.join("precious"));
+        write(&root.join("target").join("file"));
+        for link in [
+            root.join("target").join("inner"),
+            root.join("swapped"),
+            root.join("parent"),
+        ] {
+            let mut command = std::process::Command::new("cmd");
+            command
+                .args(["/c", "mklink", "/J"])
+                .arg(&link)
+                .arg(&outside);
+            assert!(command.output().unwrap().status.success(), "mklink /J");
+            assert!(link.join("precious").exists(), "there is no junction");
+        }
+        let results = remove_all(
+            &root,
+            &[
+                doomed("target", true),
+                doomed("swapped", true),
+                doomed("parent/precious", false),
+            ],
+        );
+        assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
+        assert!(results[2].is_err(), "its parent is a junction");
+        assert!(outside.join("precious").exists());
+        assert!(!root.join("target").exists() && !root.join("swapped").exists());
     }
 
     #[test]

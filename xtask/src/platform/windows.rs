@@ -92,11 +92,15 @@ fn group_flags() -> u32 {
     }
 }
 
-/// Starts a command as the leader of a group of its own, on our console.
+/// Starts a command as the leader of a group of its own, on our console. Where we have none, it gets one
+/// without a window: otherwise it could not be asked to end.
 ///
 /// # Errors
 /// When it cannot be started.
 pub fn spawn_group(command: &mut Command) -> io::Result<Child> {
+    if xtask_win::on_our_console().is_empty() {
+        return spawn_service(command);
+    }
     spawn(command, group_flags())
 }
 
@@ -402,6 +406,30 @@ mod tests {
         let parents: Vec<u32> = table.iter().map(|(_, it)| it.parent).collect();
         // 12 was started before 16, which has the number of its parent now; 0 is nobody.
         assert_eq!(parents, [0, 4, 0, 4]);
+    }
+
+    #[test]
+    fn a_process_of_another_start_is_left_alone() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        // This test program, waiting for whoever reads its list.
+        command
+            .args(["--list"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = xtask_win::spawn_suspended(&mut command, 0, |child| {
+            let start = xtask_win::start_time(child.id()).unwrap();
+            assert!(xtask_win::terminate(child.id(), start + 1, 1).is_err());
+            assert_eq!(
+                xtask_win::start_time(child.id()),
+                Some(start),
+                "it was ended"
+            );
+            xtask_win::terminate(child.id(), start, 77)
+        });
+        // It was ended before it could run: there is nothing to let run.
+        if let Ok(child) = &mut child {
+            assert_eq!(child.wait().unwrap().code(), Some(77));
+        }
     }
 
     #[test]

@@ -46,7 +46,8 @@ fn a_start_that_was_killed_is_finished_by_the_next() {
         "web",
         "healthy",
         free_port(),
-        "env = { DELAY_MS = \"700\" }",
+        // Long enough for a look at it, however slow processes are to start.
+        "ready_timeout = 20\nenv = { DELAY_MS = \"3000\" }",
     ));
     let _stop = Stop(&fixture);
     let mut start = fixture.xtask(&["services", "start"]).spawn().unwrap();
