@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, free_port, server, xtask_word};
+use crate::support::{Fixture, free_port, in_time, server, xtask_word};
 
 #[cfg(any(target_os = "linux", windows))]
 mod crash;

@@ -242,6 +242,11 @@ pub(crate) fn example(name: &str) -> String {
     path.display().to_string().replace('\\', "/")
 }
 
+/// An upper bound on time. Under Wine a process may take a second to start.
+pub(crate) fn in_time(bound: std::time::Duration) -> std::time::Duration {
+    if cfg!(windows) { bound * 5 } else { bound }
+}
+
 /// A port that nobody has now.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -37,7 +37,7 @@ fn stops(mode: &str, further: &str, processes: usize) -> (Duration, String) {
 fn the_whole_tree_is_ended() {
     let (took, _) = stops("parent", "", 2);
     assert!(
-        took < Duration::from_secs(1),
+        took < in_time(Duration::from_secs(1)),
         "it waited for nothing: {took:?}"
     );
 }
@@ -72,7 +72,7 @@ fn one_that_does_not_listen_is_killed_after_its_time() {
     assert_eq!(run.json()[0]["outcome"], "killed");
     let took = since.elapsed();
     assert!(
-        took > Duration::from_secs(2) && took < Duration::from_millis(3500),
+        took > Duration::from_secs(2) && took < in_time(Duration::from_millis(3500)),
         "{took:?}"
     );
     assert_eq!(living(&mark), Vec::<u32>::new());
@@ -93,7 +93,7 @@ fn a_suspended_one_is_woken_to_end_well() {
     signal(pid_of(&fixture, "web"), Signal::SIGSTOP);
     let since = Instant::now();
     fixture.run(&["services", "stop"]).code(0);
-    assert!(since.elapsed() < Duration::from_secs(5));
+    assert!(since.elapsed() < in_time(Duration::from_secs(5)));
     assert!(fs::read_to_string(log).unwrap().contains("ended well"));
 }
 
@@ -124,7 +124,7 @@ fn independent_services_end_side_by_side() {
     fixture.run(&["services", "stop"]).code(0);
     let took = since.elapsed();
     assert!(
-        took < Duration::from_millis(2200),
+        took < in_time(Duration::from_millis(2200)),
         "one after the other: {took:?}"
     );
 }
