@@ -35,6 +35,7 @@ fn hostile() -> Fixture {
 }
 
 /// Lets a shell read our text and print its environment; the values must be the same.
+#[cfg(unix)]
 fn read_back(shell: &str, kind: &str) {
     let fixture = hostile();
     let text = fixture
