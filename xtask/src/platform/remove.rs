@@ -456,9 +456,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     /// Wine says that it has made a link, and has made none.
     #[cfg(windows)]
-    fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
-        std::os::windows::fs::symlink_dir(target, link)?;
-        match link.symlink_metadata()?.is_symlink() {
+    fn symlink(target: &Path, link: impl AsRef<Path>) -> std::io::Result<()> {
+        std::os::windows::fs::symlink_dir(target, &link)?;
+        match link.as_ref().symlink_metadata()?.is_symlink() {
             true => Ok(()),
             false => Err(std::io::ErrorKind::Unsupported.into()),
         }
@@ -517,10 +517,10 @@ mod tests {
         let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
         write(&outside.join("precious"));
         write(&root.join("target/file"));
-        symlink(&outside, &root.join("target").join("inner")).unwrap();
+        symlink(&outside, root.join("target").join("inner")).unwrap();
         // Both were directories when they were planned.
-        symlink(&outside, &root.join("swapped")).unwrap();
-        symlink(&outside, &root.join("parent")).unwrap();
+        symlink(&outside, root.join("swapped")).unwrap();
+        symlink(&outside, root.join("parent")).unwrap();
         let results = remove_all(
             &root,
             &[

@@ -1,5 +1,6 @@
 //! `setup-env`, `env` and `exec`: what real shells read back, and what is never shown.
 
+#[cfg(unix)]
 use std::process::Command;
 
 use crate::support::{Fixture, Run, xtask_word};

@@ -89,6 +89,7 @@ fn pid_of(fixture: &Fixture, name: &str) -> u32 {
     u32::try_from(pid.unwrap_or_else(|| panic!("{name} does not run"))).unwrap()
 }
 
+#[cfg(any(target_os = "linux", windows))]
 fn state_file(fixture: &Fixture, name: &str) -> PathBuf {
     fixture.path(&format!("target/xtask/services/{name}/state.json"))
 }
