@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::cx::Cx;
+use crate::error::Fault;
 use crate::exit::Exit;
 use crate::term::{ColorChoice, Format};
 
@@ -26,6 +27,7 @@ mod setup;
 mod setup_db;
 mod setup_env;
 mod setup_nextest;
+mod tasks;
 mod with_services;
 
 /// The typed task layer of this workspace
@@ -92,11 +94,28 @@ pub enum Cmd {
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
+    Tasks(tasks::Tasks),
     Ci(ci::Ci),
     Completions(completions::Completions),
 }
 
 impl Cmd {
+    /// Two formats are for findings alone.
+    ///
+    /// # Errors
+    /// When the command has none.
+    pub fn check_format(&self, format: Format) -> anyhow::Result<()> {
+        let general = matches!(format, Format::Human | Format::Json);
+        if general || matches!(self, Cmd::Tasks(it) if it.has_findings()) {
+            return Ok(());
+        }
+        Err(
+            Fault::usage("this command writes `--format human` or `json`")
+                .hint("`github` and `sarif` are for `cargo xtask tasks check`")
+                .into(),
+        )
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -119,6 +138,7 @@ impl Cmd {
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
+            Cmd::Tasks(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }

@@ -28,7 +28,9 @@ pub mod glob;
 pub mod hex;
 pub mod install;
 pub mod junit;
+pub mod lint;
 pub mod lock;
+pub mod makefile;
 pub mod mask;
 pub mod nextest_config;
 pub mod platform;
@@ -36,6 +38,8 @@ pub mod postgres;
 pub mod probe;
 pub mod proc;
 pub mod services;
+pub mod task_docs;
+pub mod task_graph;
 pub mod term;
 pub mod test_reports;
 pub mod tools;
@@ -62,7 +66,10 @@ pub fn main() -> ExitCode {
     };
     platform::install_interrupt_handler();
     let term = term::Term::new(&cli.global);
-    let outcome = cx::Cx::new(term.clone(), cli.global.directory.as_deref())
+    let outcome = cli
+        .command
+        .check_format(cli.global.format)
+        .and_then(|()| cx::Cx::new(term.clone(), cli.global.directory.as_deref()))
         .and_then(|cx| cli.command.run(&cx));
     let exit = match outcome {
         Ok(exit) => exit,
