@@ -10,6 +10,8 @@
 //!
 //! To add a command: one file in `src/cmd/`, one line in each of the three lists of [`cmd`].
 
+#![forbid(unsafe_code)]
+
 pub mod artifacts;
 pub mod ci;
 pub mod cmd;
@@ -51,6 +53,9 @@ use clap::Parser as _;
 /// Parses the command line, runs the command, renders at most one error, and returns the code.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = platform::begin() {
+        return code;
+    }
     let cli = match cmd::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
