@@ -1,11 +1,13 @@
 //! Every command on one screen. A command is one file in `cmd/`, and one line in each of the three
-//! lists below; rustc reports a forgotten one.
+//! lists below; rustc reports a forgotten one. A workspace's own commands stand beside them
+//! ([`Commands`]).
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::cx::Cx;
+use crate::cx::{Cx, Place};
+use crate::error::Fault;
 use crate::exit::Exit;
 use crate::term::{ColorChoice, Format};
 
@@ -18,6 +20,7 @@ mod db;
 mod doctor;
 mod env;
 mod exec;
+mod init;
 mod make;
 mod parallel;
 mod run_service;
@@ -36,13 +39,98 @@ mod with_services;
     version,
     propagate_version = false
 )]
-pub struct Cli {
+pub struct Cli<Own: Commands> {
     /// Flags of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
     /// What to do.
     #[command(subcommand)]
-    pub command: Cmd,
+    pub command: AnyCmd<Own>,
+}
+
+/// The commands that a workspace adds to the built-in ones: an enum like [`Cmd`], and its dispatch.
+pub trait Commands: Subcommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command reports; a [`Fault`] says the exit code, and the next command to run.
+    fn run(self, cx: &Cx) -> anyhow::Result<Exit>;
+}
+
+/// No commands beside the built-in ones.
+#[derive(Debug, Subcommand)]
+pub enum NoCommands {}
+
+impl Commands for NoCommands {
+    fn run(self, _: &Cx) -> anyhow::Result<Exit> {
+        match self {}
+    }
+}
+
+/// A command of either kind.
+#[derive(Debug, Subcommand)]
+pub enum AnyCmd<Own: Commands> {
+    /// Built-in.
+    #[command(flatten)]
+    BuiltIn(Cmd),
+    /// The workspace's own.
+    #[command(flatten)]
+    Own(Own),
+}
+
+impl<Own: Commands> AnyCmd<Own> {
+    /// Where the command can run.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            AnyCmd::BuiltIn(Cmd::Init(_) | Cmd::Completions(_)) => Place::Anywhere,
+            AnyCmd::BuiltIn(_) | AnyCmd::Own(_) => Place::Workspace,
+        }
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command reports.
+    pub fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
+        match self {
+            AnyCmd::BuiltIn(it) => it.run(cx),
+            AnyCmd::Own(it) => it.run(cx),
+        }
+    }
+}
+
+/// The whole command line, for parsing, `--help` and completions.
+#[must_use]
+pub fn command_line<Own: Commands>() -> clap::Command {
+    Cli::<Own>::command()
+}
+
+/// Parses the process's arguments.
+pub(crate) fn parse<Own: Commands>() -> Result<Cli<Own>, clap::Error> {
+    Cli::try_parse()
+}
+
+/// A command of the workspace must not have the name of a built-in one: clap would panic.
+pub(crate) fn check_names<Own: Commands>() -> Result<(), Fault> {
+    let names = |command: clap::Command| -> Vec<String> {
+        let own = |it: &clap::Command| {
+            let aliases = it.get_all_aliases().map(str::to_owned);
+            aliases
+                .chain([it.get_name().to_owned()])
+                .collect::<Vec<_>>()
+        };
+        command.get_subcommands().flat_map(own).collect()
+    };
+    let built_in = names(Cmd::augment_subcommands(clap::Command::new("built-in")));
+    let own = names(Own::augment_subcommands(clap::Command::new("own")));
+    match own.iter().find(|name| built_in.contains(name)) {
+        Some(name) => Err(Fault::usage(format!(
+            "this workspace's own command `{name}` has the name of a built-in one"
+        ))
+        .hint("give it another name: `#[command(name = \"...\")]`")),
+        None => Ok(()),
+    }
 }
 
 /// Flags of every command.
@@ -93,6 +181,7 @@ pub enum Cmd {
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
     Ci(ci::Ci),
+    Init(init::Init),
     Completions(completions::Completions),
 }
 
@@ -120,6 +209,7 @@ impl Cmd {
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
+            Cmd::Init(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
     }
