@@ -29,6 +29,7 @@ mod setup;
 mod setup_db;
 mod setup_env;
 mod setup_nextest;
+mod tasks;
 mod with_services;
 
 /// The typed task layer of this workspace
@@ -85,6 +86,14 @@ impl<Own: Commands> AnyCmd<Own> {
         match self {
             AnyCmd::BuiltIn(Cmd::Init(_) | Cmd::Completions(_)) => Place::Anywhere,
             AnyCmd::BuiltIn(_) | AnyCmd::Own(_) => Place::Workspace,
+        }
+    }
+
+    /// Refuses a format that the command does not have.
+    pub(crate) fn check_format(&self, format: Format) -> anyhow::Result<()> {
+        match self {
+            AnyCmd::BuiltIn(it) => it.check_format(format),
+            AnyCmd::Own(_) => general(format),
         }
     }
 
@@ -180,12 +189,36 @@ pub enum Cmd {
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
+    Tasks(tasks::Tasks),
     Ci(ci::Ci),
     Init(init::Init),
     Completions(completions::Completions),
 }
 
+/// Refuses a format that only some commands have.
+fn general(format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Human | Format::Json => Ok(()),
+        Format::Github | Format::Sarif => {
+            Err(Fault::usage("this command writes `--format human` or `json`")
+                .hint("`github` and `sarif` are for `cargo xtask tasks check`")
+                .into())
+        }
+    }
+}
+
 impl Cmd {
+    /// Two formats are for findings alone.
+    ///
+    /// # Errors
+    /// When the command has none.
+    pub fn check_format(&self, format: Format) -> anyhow::Result<()> {
+        match self {
+            Cmd::Tasks(it) if it.has_findings() => Ok(()),
+            _ => general(format),
+        }
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -208,6 +241,7 @@ impl Cmd {
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
+            Cmd::Tasks(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
             Cmd::Init(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),

@@ -29,7 +29,9 @@ pub mod hex;
 pub mod init;
 pub mod install;
 pub mod junit;
+pub mod lint;
 pub mod lock;
+pub mod makefile;
 pub mod mask;
 pub mod nextest_config;
 pub mod platform;
@@ -79,15 +81,17 @@ pub fn run_with<Own: Commands>() -> ExitCode {
     };
     platform::install_interrupt_handler();
     let term = term::Term::new(&cli.global);
-    let outcome = cx::Cx::at(
-        term.clone(),
-        cli.global.directory.as_deref(),
-        cli.command.place(),
-    )
-    .and_then(|cx| {
-        cli.command
-            .run(&cx.with_command_line(cmd::command_line::<Own>))
-    });
+    let outcome = cli
+        .command
+        .check_format(cli.global.format)
+        .and_then(|()| {
+            let place = cli.command.place();
+            cx::Cx::at(term.clone(), cli.global.directory.as_deref(), place)
+        })
+        .and_then(|cx| {
+            cli.command
+                .run(&cx.with_command_line(cmd::command_line::<Own>))
+        });
     let exit = match outcome {
         Ok(exit) => exit,
         Err(error) => {

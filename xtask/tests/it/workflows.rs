@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Parser as _;
+use xtask::NoCommands;
 use xtask::cmd::Cli;
 
 use crate::support::{Fixture, Run};
@@ -77,7 +78,7 @@ fn steps_are_our_own_words_and_they_exist() {
         match words.as_slice() {
             ["cargo", "make", task, ..] => exists(&place, task),
             ["cargo", "xtask", rest @ ..] => {
-                let parsed = Cli::try_parse_from(["xtask"].iter().chain(rest));
+                let parsed = Cli::<NoCommands>::try_parse_from(["xtask"].iter().chain(rest));
                 assert!(parsed.is_ok(), "{place}: {}", parsed.unwrap_err());
                 if let ["make", rest @ ..] = rest {
                     rest.iter()
