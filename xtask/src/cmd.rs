@@ -199,11 +199,11 @@ pub enum Cmd {
 fn general(format: Format) -> anyhow::Result<()> {
     match format {
         Format::Human | Format::Json => Ok(()),
-        Format::Github | Format::Sarif => {
-            Err(Fault::usage("this command writes `--format human` or `json`")
-                .hint("`github` and `sarif` are for `cargo xtask tasks check`")
-                .into())
-        }
+        Format::Github | Format::Sarif => Err(Fault::usage(
+            "this command writes `--format human` or `json`",
+        )
+        .hint("`github` and `sarif` are for `cargo xtask tasks check`")
+        .into()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! beginning of it can be finished by a second run: what is referred to comes before what refers to it,
 //! and the manifest that makes the new crate a member after that crate.
 
+pub mod baseline;
 pub mod compose;
 mod config_file;
 mod manifest;
@@ -14,6 +15,7 @@ pub mod survey;
 mod taskfile;
 mod tasks;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -25,6 +27,9 @@ use crate::platform;
 pub use manifest::Library;
 pub use survey::Survey;
 
+/// The facts of a workspace.
+const CONFIG: &str = ".config/xtask.toml";
+
 /// What the user chose.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -32,6 +37,8 @@ pub struct Options {
     pub name: String,
     /// Where the new crate finds this library.
     pub library: Library,
+    /// The directory of the crate `xtask-db`, relative to the root, where it is known.
+    pub database_crate: Option<String>,
     /// Whether what is there and differs is replaced.
     pub force: bool,
 }
@@ -111,6 +118,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What to know about it, sorted.
     pub notes: Vec<Note>,
+    /// The tasks of ours, by file.
+    ours: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Plan {
@@ -123,6 +132,23 @@ impl Plan {
                 old,
                 new,
             });
+        }
+    }
+
+    /// The text of a file as it will be.
+    fn text<'a>(&'a self, survey: &'a Survey, path: &str) -> Option<&'a str> {
+        let changed = self.changes.iter().find(|it| it.path == path);
+        changed
+            .map(|it| &it.new)
+            .or_else(|| survey.files.get(path))
+            .map(String::as_str)
+    }
+
+    /// Another text for a file.
+    fn replace(&mut self, survey: &Survey, path: &str, new: String) {
+        match self.changes.iter_mut().find(|it| it.path == path) {
+            Some(change) => change.new = new,
+            None => self.write(survey, path, new),
         }
     }
 
@@ -164,11 +190,15 @@ pub fn plan(survey: &Survey, options: &Options) -> Result<Plan, Fault> {
     merge::yield_names(survey, options, &mut files)?;
     for file in &files {
         merge::write(survey, options, &files, file, &mut plan)?;
+        let names = file.tasks.iter().map(|it| it.name.clone()).collect();
+        plan.ours.insert(file.path.clone(), names);
     }
     let nextest = config_file::nextest(survey, &mut plan.notes)?;
     plan.write(survey, ".config/nextest.toml", nextest);
-    let text = facts.render(survey, options);
-    plan.create(survey, options, ".config/xtask.toml", text);
+    let config = survey.files.get(CONFIG).map_or("", String::as_str);
+    if !config.starts_with(config_file::MARK) || options.force {
+        plan.create(survey, options, CONFIG, facts.render(survey, options));
+    }
     manifest::write_crate(survey, options, &mut plan);
     manifest::write_alias(survey, options, &mut plan)?;
     manifest::write_members(survey, options, &mut plan)?;

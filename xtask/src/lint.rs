@@ -214,12 +214,7 @@ pub struct Found {
 
 impl Found {
     /// Something in a file, at these bytes.
-    pub fn at(
-        &mut self,
-        source: &Arc<Source>,
-        span: Span,
-        message: impl Into<String>,
-    ) -> &mut Raw {
+    pub fn at(&mut self, source: &Arc<Source>, span: Span, message: impl Into<String>) -> &mut Raw {
         self.all.push(Raw {
             rule: self.rule,
             source: source.clone(),
@@ -355,8 +350,13 @@ pub fn check(facts: &Facts, levels: &Levels) -> Report {
         tasks: facts.files.iter().map(|file| file.tasks.len()).sum(),
     };
     report.findings.sort_by(|a, b| {
-        (&a.file, a.span.start, a.span.end, a.rule, &a.message)
-            .cmp(&(&b.file, b.span.start, b.span.end, b.rule, &b.message))
+        (&a.file, a.span.start, a.span.end, a.rule, &a.message).cmp(&(
+            &b.file,
+            b.span.start,
+            b.span.end,
+            b.rule,
+            &b.message,
+        ))
     });
     report
 }

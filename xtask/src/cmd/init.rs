@@ -75,12 +75,18 @@ impl Init {
             );
         }
         let (root, survey) = init::survey::read(cx, &directory)?;
+        let (library, place) = library(cx, self.xtask.as_deref(), &root.join(&self.name))?;
+        let database = place.and_then(|it| Some(it.parent()?.join("xtask-db")));
         let options = Options {
-            library: library(cx, self.xtask.as_deref(), &root.join(&self.name))?,
+            library,
+            database_crate: database
+                .filter(|it| it.join("Cargo.toml").is_file())
+                .map(|it| relative(&root, &it)),
             name: self.name,
             force: self.force,
         };
-        let plan = init::plan(&survey, &options)?;
+        let mut plan = init::plan(&survey, &options)?;
+        init::baseline::settle(&root, &survey, &mut plan)?;
         show(cx, &plan)?;
         let write =
             !plan.changes.is_empty() && !self.dry_run && (self.yes || confirmed(cx, &plan)?);
@@ -179,8 +185,18 @@ fn confirmed(cx: &Cx, plan: &Plan) -> anyhow::Result<bool> {
     Ok(answer.trim() == "yes")
 }
 
-/// What the user named, or the directory that this program was built from.
-fn library(cx: &Cx, source: Option<&str>, from: &Path) -> anyhow::Result<Library> {
+/// What the user named, or the directory that this program was built from; and that directory.
+fn library(
+    cx: &Cx,
+    source: Option<&str>,
+    from: &Path,
+) -> anyhow::Result<(Library, Option<PathBuf>)> {
+    let at = |directory: &Path| {
+        (
+            Library::Path(relative(from, directory)),
+            Some(directory.to_path_buf()),
+        )
+    };
     let Some(source) = source else {
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
         let in_cargo_home = cx
@@ -189,7 +205,7 @@ fn library(cx: &Cx, source: Option<&str>, from: &Path) -> anyhow::Result<Library
             .is_some_and(|it| built_from.starts_with(it))
             || std::env::home_dir().is_some_and(|it| built_from.starts_with(it.join(".cargo")));
         if built_from.join("Cargo.toml").is_file() && !in_cargo_home {
-            return Ok(Library::Path(relative(from, built_from)));
+            return Ok(at(built_from));
         }
         return Err(
             Fault::usage("it is not known where the new crate finds this library")
@@ -210,7 +226,7 @@ fn library(cx: &Cx, source: Option<&str>, from: &Path) -> anyhow::Result<Library
             );
         }
         let part = part.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        return Ok(Library::Git(url.to_owned(), part));
+        return Ok((Library::Git(url.to_owned(), part), None));
     }
     let directory = cx.cwd.join(source);
     if directory.is_dir() {
@@ -226,12 +242,12 @@ fn library(cx: &Cx, source: Option<&str>, from: &Path) -> anyhow::Result<Library
             .hint("it is the directory `xtask` of a checkout, with its Cargo.toml")
             .into());
         }
-        return Ok(Library::Path(relative(from, &directory)));
+        return Ok(at(&directory));
     }
     if source.starts_with(|c: char| c.is_ascii_digit() || "^=~<>*".contains(c))
         && !source.contains(['/', '\\'])
     {
-        return Ok(Library::Version(source.to_owned()));
+        return Ok((Library::Version(source.to_owned()), None));
     }
     Err(Fault::usage(format!(
         "`{source}` is no directory, no `git+URL` and no version"

@@ -163,7 +163,11 @@ mod tests {
         let fault =
             Config::parse("[lint.rules]\nundefined-tusk = 'deny'", "xtask.toml").unwrap_err();
         let error = anyhow::Error::from(fault);
-        assert!(error.to_string().contains("[lint.rules] names `undefined-tusk`"));
+        assert!(
+            error
+                .to_string()
+                .contains("[lint.rules] names `undefined-tusk`")
+        );
         assert_eq!(
             crate::error::hint_of(&error),
             Some("did you mean `undefined-task`?")

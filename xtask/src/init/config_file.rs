@@ -79,6 +79,15 @@ impl Facts {
                 .iter()
                 .any(|(path, text)| path.ends_with("Cargo.toml") && mentions(text, "pgmq"));
             database.migrations = migrations(survey);
+            if options.database_crate.is_none() {
+                plan.note(
+                    Kind::Left,
+                    super::CONFIG,
+                    0,
+                    "`setup-db` builds the crate `xtask-db`, which is found beside the library where that is a directory: \
+                     name it in `[database] xtask_db`",
+                );
+            }
             if !facts.services.iter().any(|it| it.kind == "postgres") {
                 let service = Service::new(&facts.database_service, "postgres");
                 facts.services.insert(0, service);
@@ -346,7 +355,7 @@ impl Facts {
     /// The text of the file.
     pub(super) fn render(&self, survey: &Survey, options: &Options) -> String {
         let mut text = format!(
-            "# All that is specific to this workspace. `cargo {} init` filled it in once, and it is yours now.\n\n\
+            "{MARK}{} init` filled it in once, and it is yours now.\n\n\
              [workspace]\nname = {}\n\n[env.defaults]\nRUST_BACKTRACE = \"1\"\n\n\
              [env.ci]\nCARGO_INCREMENTAL = \"0\"\nCARGO_TERM_COLOR = \"always\"\n",
             options.name,
@@ -359,7 +368,7 @@ impl Facts {
             }
         }
         if let Some(database) = &self.database {
-            database.render(&mut text);
+            database.render(options, &mut text);
         }
         for service in &self.services {
             service.render(&mut text);
@@ -400,9 +409,23 @@ impl Facts {
                 let _ = writeln!(text, "directory = {}", quoted(&part.directory));
             }
         }
+        text.push_str(LINT);
         text
     }
 }
+
+/// How the file begins that we wrote, and a person goes on with.
+pub(super) const MARK: &str = "# All that is specific to this workspace. `cargo ";
+
+const LINT: &str = r#"
+# `tasks check` holds the task files to this. What was here before says at its place what it is allowed.
+[lint]
+level = "deny"
+# A member without tests has no `test`: one that ran nothing would fail.
+required = ["build", "clean", "format", "lint"]
+entry_points = ["default", "ci-*", "check-services", "setup-*"]
+names = ["default", "ci-*", "check-services"]
+"#;
 
 const TOOLS: &str = r#"
 [tools.cargo]
@@ -502,7 +525,7 @@ tools = ["cargo-make"]
 "#;
 
 impl Database {
-    fn render(&self, text: &mut String) {
+    fn render(&self, options: &Options, text: &mut String) {
         let _ = write!(
             text,
             "\n[database]\nname = {}\nrole = {}\n",
@@ -517,6 +540,9 @@ impl Database {
         }
         if let Some(migrations) = &self.migrations {
             let _ = writeln!(text, "migrations = {}", quoted(migrations));
+        }
+        if let Some(directory) = &options.database_crate {
+            let _ = writeln!(text, "xtask_db = {}", quoted(directory));
         }
     }
 }

@@ -243,6 +243,28 @@ fn push(table: &mut dyn toml_edit::TableLike, key: &str, entry: &str) {
             Some((_, indent)) => format!("\n{indent}"),
             None => " ".to_owned(),
         });
+    // What stands behind the last item stays behind it: a comment to it, most likely.
+    let behind = |text: Option<&str>| {
+        text.filter(|it| it.contains('#'))
+            .map(|it| it.trim_end().to_owned())
+    };
+    let mut comment = behind(list.trailing().as_str());
+    if comment.is_some() {
+        list.set_trailing("\n");
+    } else if let Some(last) = list.iter_mut().last() {
+        comment = behind(last.decor().suffix().and_then(|it| it.as_str()));
+        if comment.is_some() {
+            last.decor_mut().set_suffix("");
+            list.set_trailing("\n");
+        }
+    }
+    let prefix = match (comment, prefix) {
+        (Some(comment), Some(prefix)) if prefix.starts_with('\n') => {
+            Some(format!("{comment}{prefix}"))
+        }
+        (Some(comment), _) => Some(format!("{comment}\n    ")),
+        (None, prefix) => prefix,
+    };
     let mut item = toml_edit::Value::from(entry);
     match prefix {
         Some(prefix) => item.decor_mut().set_prefix(prefix),

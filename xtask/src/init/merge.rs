@@ -16,6 +16,9 @@ use super::{Kind, Options, Plan, Survey, tasks};
 use crate::config;
 use crate::error::Fault;
 
+/// Members that a run in every member leaves out, in a task file's `[env]`.
+const SKIP: &str = "CARGO_MAKE_WORKSPACE_SKIP_MEMBERS";
+
 /// A task that was there before.
 #[derive(Clone, Debug)]
 struct Theirs {
@@ -168,8 +171,7 @@ pub(super) fn yield_names(
     files: &mut [TaskFile],
 ) -> Result<(), Fault> {
     let root = theirs(survey, "Makefile.toml", files)?;
-    let known = names(files);
-    let mode = mode(survey, "Makefile.toml", &root, &known)?;
+    let (mode, _) = mode(survey, "Makefile.toml", &root, files)?;
     let shared: Vec<String> = files
         .iter()
         .find(|it| it.path == "Makefile.toml")
@@ -203,16 +205,31 @@ fn names(files: &[TaskFile]) -> BTreeSet<String> {
         .collect()
 }
 
-/// How ours has to be written beside these tasks.
+/// The files that a file extends, and what those extend.
+fn chain(survey: &Survey, path: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut queue = vec![path.to_owned()];
+    while let Some(path) = queue.pop() {
+        let text = survey.files.get(&path).map_or("", String::as_str);
+        let new = extended(&path, text)
+            .into_iter()
+            .filter(|it| found.insert(it.clone()));
+        queue.extend(new);
+    }
+    found
+}
+
+/// How ours has to be written beside these tasks, and whether they lean on cargo-make's core tasks.
 fn mode(
     survey: &Survey,
     path: &str,
     theirs: &BTreeMap<String, Theirs>,
-    known: &BTreeSet<String>,
-) -> Result<Mode, Fault> {
+    files: &[TaskFile],
+) -> Result<(Mode, bool), Fault> {
     let Some(text) = survey.files.get(path) else {
-        return Ok(Mode::default());
+        return Ok((Mode::default(), false));
     };
+    let known = names(files);
     let existing = Existing::read(path, text)?;
     let leans = |it: &Theirs| {
         let bodies = [
@@ -229,6 +246,11 @@ fn mode(
         partial || references(&it.value).into_iter().any(unknown)
     };
     let core = existing.config("skip_core_tasks") != Some(true) && theirs.values().any(leans);
+    let below = chain(survey, path);
+    let clear = core
+        || files
+            .iter()
+            .any(|it| it.path.ends_with("Makefile.toml") && below.contains(&it.path));
     let has_members = survey.members.iter().any(|it| !it.directory.is_empty());
     let default = existing.config("default_to_workspace");
     let fans_out = |it: &Theirs| it.value.get("workspace").is_none();
@@ -236,7 +258,7 @@ fn mode(
         && has_members
         && default != Some(false)
         && theirs.values().any(fans_out);
-    Ok(Mode { core, members })
+    Ok((Mode { clear, members }, core))
 }
 
 /// The tasks that a task names.
@@ -273,13 +295,19 @@ pub(super) fn write(
     file: &TaskFile,
     plan: &mut Plan,
 ) -> Result<(), Fault> {
+    if !file.yielded.is_empty() {
+        let root = self::theirs(survey, "Makefile.toml", files)?;
+        for (name, it) in root.iter().filter(|it| file.yielded.contains(it.0)) {
+            plan.note(Kind::Conflict, &it.file, it.line, stays(name));
+        }
+    }
     let Some((path, text)) = survey.files.get_key_value(&file.path) else {
         plan.write(survey, &file.path, file.render());
         return Ok(());
     };
     let existing = Existing::read(path, text)?;
     let theirs = theirs(survey, path, files)?;
-    let mode = mode(survey, path, &theirs, &names(files))?;
+    let (mode, core) = mode(survey, path, &theirs, files)?;
     let mut edits = Edits {
         document: text.parse().map_err(|error: toml_edit::TomlError| {
             Fault::usage(format!("{path}: {}", error.message()))
@@ -298,11 +326,6 @@ pub(super) fn write(
             Some(it) => plan.note(Kind::Conflict, &it.file, it.line, stays(&task.name)),
         }
     }
-    for name in file.yielded.iter() {
-        if let Some(it) = self::theirs(survey, "Makefile.toml", files)?.get(name) {
-            plan.note(Kind::Conflict, &it.file, it.line, stays(name));
-        }
-    }
     for (name, it) in theirs.iter().filter(|(name, it)| {
         it.file == *path && !(options.force && file.tasks.iter().any(|task| task.name == **name))
     }) {
@@ -315,7 +338,15 @@ pub(super) fn write(
         );
     }
     edits.extend(file, &existing);
-    edits.settings(file, &existing, &theirs, mode);
+    edits.settings(file, &existing, &theirs, (mode, core), &options.name);
+    let skips = existing.value.get("env").and_then(|it| it.get(SKIP));
+    if skips.is_some_and(|it| mode.members && !it.to_string().contains(&options.name)) {
+        let message = format!(
+            "`{SKIP}` lacks `{}`: tasks that run in every member fail in it",
+            options.name
+        );
+        plan.note(Kind::Left, path, 0, message);
+    }
     for task in added {
         edits.added.push('\n');
         edits.added.push_str(&taskfile::render(task, mode));
@@ -472,14 +503,15 @@ impl Edits {
         file: &TaskFile,
         existing: &Existing<'_>,
         theirs: &BTreeMap<String, Theirs>,
-        mode: Mode,
+        (mode, core): (Mode, bool),
+        crate_directory: &str,
     ) {
         let Ok(mut wanted) = file.settings.parse::<DocumentMut>() else {
             return;
         };
         let mut config: Vec<(&str, bool)> = Vec::new();
         if !theirs.is_empty() {
-            if mode.core {
+            if core {
                 config.push(("skip_core_tasks", false));
             }
             if mode.members {
@@ -497,6 +529,11 @@ impl Edits {
         }
         for (key, value) in config {
             wanted["config"][key] = toml_edit::value(value);
+        }
+        if !theirs.is_empty() && mode.members {
+            // What runs in every member does not know the new one.
+            let skipped = toml_edit::Array::from_iter([crate_directory]);
+            wanted["env"][SKIP] = toml_edit::value(skipped);
         }
         for (section, item) in wanted.iter() {
             let Some(table) = item.as_table_like() else {

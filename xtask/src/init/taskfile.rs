@@ -11,6 +11,8 @@ pub(super) struct Task {
     pub(super) extend: String,
     pub(super) description: String,
     pub(super) category: &'static str,
+    /// What the base says and it inherits: description and category.
+    pub(super) inherits: (String, &'static str),
     /// A base: there to be extended.
     pub(super) base: bool,
     pub(super) dependencies: Vec<String>,
@@ -64,9 +66,9 @@ impl Task {
 /// How tasks are written into a file that has tasks of its own from before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mode {
-    /// Its tasks lean on cargo-make's core tasks, which then lie below ours of the same name: ours
-    /// start from nothing.
-    pub(super) core: bool,
+    /// Tasks of the same name lie below ours: cargo-make's core tasks, on which its tasks lean, or the
+    /// root's, which it extends. Ours start from nothing.
+    pub(super) clear: bool,
     /// Its tasks run in every member by default: ours say that they do not.
     pub(super) members: bool,
 }
@@ -74,19 +76,19 @@ pub(super) struct Mode {
 impl Mode {
     pub(super) const ALL: [Mode; 4] = [
         Mode {
-            core: false,
+            clear: false,
             members: false,
         },
         Mode {
-            core: false,
+            clear: false,
             members: true,
         },
         Mode {
-            core: true,
+            clear: true,
             members: false,
         },
         Mode {
-            core: true,
+            clear: true,
             members: true,
         },
     ];
@@ -168,6 +170,7 @@ fn is_short(task: &Task) -> bool {
     let bare = Task {
         name: task.name.clone(),
         extend: task.extend.clone(),
+        inherits: task.inherits.clone(),
         ..Task::default()
     };
     *task == bare
@@ -180,7 +183,7 @@ pub(super) fn render(task: &Task, mode: Mode) -> String {
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(text, "{key} = {value}");
     };
-    if mode.core {
+    if mode.clear {
         line("clear", "true");
     }
     if mode.members {
@@ -188,19 +191,25 @@ pub(super) fn render(task: &Task, mode: Mode) -> String {
     }
     // What clears the core task would clear the base, too: it is run, not extended.
     let own_body = !task.args.is_empty() || !task.dependencies.is_empty();
-    let run_base = mode.core && !task.extend.is_empty() && !own_body;
-    if !task.extend.is_empty() && !mode.core {
+    let run_base = mode.clear && !task.extend.is_empty() && !own_body;
+    if !task.extend.is_empty() && !mode.clear {
         line("extend", &quoted(&task.extend));
     }
-    if !task.description.is_empty() {
-        line("description", &quoted(&task.description));
+    let inherits = mode.clear && task.description.is_empty();
+    let (description, category) = if inherits {
+        (task.inherits.0.as_str(), task.inherits.1)
+    } else {
+        (task.description.as_str(), task.category)
+    };
+    if !description.is_empty() {
+        line("description", &quoted(description));
     }
-    if !task.category.is_empty() {
-        line("category", &quoted(task.category));
+    if !category.is_empty() {
+        line("category", &quoted(category));
     }
-    if task.base {
+    if task.base && task.extend.is_empty() {
         line("private", "true");
-    } else if !task.extend.is_empty() && !mode.core {
+    } else if !task.base && !task.extend.is_empty() && !mode.clear {
         line("private", "false");
     }
     if !task.cwd.is_empty() {
@@ -211,7 +220,7 @@ pub(super) fn render(task: &Task, mode: Mode) -> String {
     }
     if run_base {
         line("run_task", &quoted(&task.extend));
-    } else if task.command == "cargo" || (mode.core && !task.args.is_empty()) {
+    } else if task.command == "cargo" || (mode.clear && !task.args.is_empty()) {
         line("install_crate", "false");
         line("command", "\"cargo\"");
     } else if !task.command.is_empty() {

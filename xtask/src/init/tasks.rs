@@ -41,17 +41,26 @@ pub(super) fn files(survey: &Survey, options: &Options, facts: &Facts) -> Vec<Ta
         .map(|directory| words.directory(&directory))
         .collect();
     let mut shared = vec![words.tests(), words.ci()];
+    let root = words.root(&shared);
     let used: BTreeSet<String> = files
         .iter()
         .chain(&shared)
+        .chain([&root])
         .flat_map(TaskFile::bases)
         .map(str::to_owned)
         .collect();
-    let root = words.root(&shared);
     let mut all = vec![words.bases(&used)];
     all.append(&mut shared);
     all.append(&mut files);
     all.push(root);
+    let bases: BTreeMap<String, (String, &'static str)> = all[0]
+        .tasks
+        .iter()
+        .map(|it| (it.name.clone(), (it.description.clone(), it.category)))
+        .collect();
+    for task in all.iter_mut().flat_map(|it| &mut it.tasks) {
+        task.inherits = bases.get(&task.extend).cloned().unwrap_or_default();
+    }
     all
 }
 
@@ -626,6 +635,10 @@ impl Words<'_> {
     /// An action over all Rust crates; the tests are in the shared file.
     fn rust_action(&self, action: &str) -> Option<Task> {
         let (mut text, category) = words_of(action);
+        if action == "setup" {
+            // The same for one and for all.
+            return Some(Task::new(action, rust_base(action)));
+        }
         let args = match action {
             "build" => self.with_scope(&["build"], &[]),
             "build-release" => self.with_scope(&["build", "--release"], &[]),
@@ -648,7 +661,6 @@ impl Words<'_> {
                     &["--all-targets", "--fix", "--allow-dirty", "--allow-staged"],
                 )
             }
-            "setup" => vec!["fetch".to_owned()],
             "run" => {
                 let package = self
                     .survey

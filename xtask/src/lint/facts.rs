@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::edit::Edit;
 use super::names::{self, Mention};
 use crate::config::lint::Lint;
-use crate::makefile::{Entry, Field, Makefile, Reference, Source, Span, Task, TaskFile, Value, Via};
+use crate::makefile::{
+    Entry, Field, Makefile, Reference, Source, Span, Task, TaskFile, Value, Via,
+};
 
 /// All of it.
 #[derive(Debug, Default)]
@@ -176,7 +178,11 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// `seen`: the sets of files that other directories inherit, to which this one's is added.
     #[must_use]
-    pub fn new(facts: &'a Facts, directory: &'a Directory, seen: &mut HashSet<Vec<usize>>) -> View<'a> {
+    pub fn new(
+        facts: &'a Facts,
+        directory: &'a Directory,
+        seen: &mut HashSet<Vec<usize>>,
+    ) -> View<'a> {
         let inherited = directory
             .makefile
             .files
@@ -206,9 +212,7 @@ impl<'a> View<'a> {
             return known.clone();
         }
         let task = self.directory.makefile.resolve(name).ok().map(Rc::new);
-        self.resolved
-            .borrow_mut()
-            .insert(name.into(), task.clone());
+        self.resolved.borrow_mut().insert(name.into(), task.clone());
         task
     }
 
@@ -335,7 +339,10 @@ pub fn calls(task: &Task, directory: &str) -> Vec<Call> {
         return found;
     }
     let elements: Vec<&Value> = args.value.elements().iter().collect();
-    let words: Vec<&str> = elements.iter().map(|it| it.as_str().unwrap_or("")).collect();
+    let words: Vec<&str> = elements
+        .iter()
+        .map(|it| it.as_str().unwrap_or(""))
+        .collect();
     for (at, how) in called_words(&words, || in_directory(directory, task.text("cwd"))) {
         found.push(Call {
             name: words[at].to_owned(),
@@ -392,8 +399,17 @@ fn called_words(words: &[&str], make: impl Fn() -> Option<String>) -> Vec<(usize
                     let word = words[at];
                     if matches!(
                         word,
-                        "--profile" | "-p" | "--cwd" | "--makefile" | "--env" | "-e" | "-C"
-                            | "--loglevel" | "-l" | "--format" | "--color"
+                        "--profile"
+                            | "-p"
+                            | "--cwd"
+                            | "--makefile"
+                            | "--env"
+                            | "-e"
+                            | "-C"
+                            | "--loglevel"
+                            | "-l"
+                            | "--format"
+                            | "--color"
                     ) {
                         at += 2;
                         // Elsewhere, or with another file: nothing is known of it.

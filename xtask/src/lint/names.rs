@@ -211,7 +211,10 @@ mod tests {
         assert_eq!(action(&lint, "build-release-python"), Some("build-release"));
         assert_eq!(action(&lint, "build"), Some("build"));
         assert_eq!(action(&lint, "builder"), None);
-        assert_eq!(turned(&lint, "python-lint-fix").as_deref(), Some("lint-fix-python"));
+        assert_eq!(
+            turned(&lint, "python-lint-fix").as_deref(),
+            Some("lint-fix-python")
+        );
         assert_eq!(turned(&lint, "lint-python"), None);
         assert_eq!(turned(&lint, "rust-doctests"), None);
     }
@@ -219,15 +222,27 @@ mod tests {
     #[test]
     fn documents_name_tasks_in_code() {
         let names = |text: &str, markdown| -> Vec<String> {
-            mentions(text, markdown).into_iter().map(|it| it.name).collect()
+            mentions(text, markdown)
+                .into_iter()
+                .map(|it| it.name)
+                .collect()
         };
         for (text, expected) in [
             ("`cargo make build`", &["build"][..]),
-            ("`cargo xtask make --yes setup test-all`", &["setup", "test-all"]),
+            (
+                "`cargo xtask make --yes setup test-all`",
+                &["setup", "test-all"],
+            ),
             ("cargo make is slow", &[]),
-            ("`cargo make TASK`, `cargo make <task>`, `cargo make test-*`", &[]),
+            (
+                "`cargo make TASK`, `cargo make <task>`, `cargo make test-*`",
+                &[],
+            ),
             ("`cargo make test-crate tasker-shared`", &["test-crate"]),
-            ("```sh\ncargo make lint   # and more\n# cargo make gone\n```\n", &["lint"]),
+            (
+                "```sh\ncargo make lint   # and more\n# cargo make gone\n```\n",
+                &["lint"],
+            ),
             ("`cargo make --profile ci test`", &["test"]),
             ("`cargo xtask parallel --jobs 1 a b -- c`", &["a", "b"]),
             ("`cargo xtask make a | tee`", &["a"]),
@@ -237,7 +252,10 @@ mod tests {
             assert_eq!(names(text, true), expected, "{text}");
         }
         assert_eq!(
-            names("  - run: cargo make ci-flow\n  # cargo make x\n  - run: cargo make ${{ x }}", false),
+            names(
+                "  - run: cargo make ci-flow\n  # cargo make x\n  - run: cargo make ${{ x }}",
+                false
+            ),
             ["ci-flow"]
         );
     }

@@ -63,8 +63,13 @@ pub fn read(root: &Path, config: &Config) -> anyhow::Result<Input> {
     let files = files(&model, &config.lint.shared, &options, &mut problems)?;
     problems.sort_by(|a, b| (&a.shown, &a.message).cmp(&(&b.shown, &b.message)));
     problems.dedup();
-    let manifest = fsx::read_optional(&root.join("Cargo.toml"))?
-        .map(|text| Arc::new(Source::new(root.join("Cargo.toml"), "Cargo.toml".to_owned(), text)));
+    let manifest = fsx::read_optional(&root.join("Cargo.toml"))?.map(|text| {
+        Arc::new(Source::new(
+            root.join("Cargo.toml"),
+            "Cargo.toml".to_owned(),
+            text,
+        ))
+    });
     let parsed = manifest
         .as_ref()
         .and_then(|it| toml_edit::Document::parse(it.text.clone()).ok());
@@ -109,8 +114,11 @@ fn files(
     options: &Options,
     problems: &mut Vec<Problem>,
 ) -> anyhow::Result<Vec<facts::File>> {
-    let is_shared =
-        |shown: &str| shared.iter().any(|pattern| glob::matches_path(pattern, shown));
+    let is_shared = |shown: &str| {
+        shared
+            .iter()
+            .any(|pattern| glob::matches_path(pattern, shown))
+    };
     let used: HashSet<&PathBuf> = model
         .members
         .iter()
@@ -138,7 +146,9 @@ fn files(
             if all.contains_key(&shown) || problems.iter().any(|it| it.shown == shown) {
                 continue;
             }
-            let path = shown.split('/').fold(model.root.clone(), |at, it| at.join(it));
+            let path = shown
+                .split('/')
+                .fold(model.root.clone(), |at, it| at.join(it));
             match TaskFile::read(&path, &loader.shown(&path)) {
                 Ok(file) => {
                     all.insert(shown, facts::file(Arc::new(file), true, false));
@@ -173,7 +183,9 @@ fn documents(root: &Path, patterns: &[String]) -> anyhow::Result<Vec<Document>> 
     }
     let mut found = Vec::new();
     for name in names {
-        let path = name.split('/').fold(root.to_path_buf(), |at, it| at.join(it));
+        let path = name
+            .split('/')
+            .fold(root.to_path_buf(), |at, it| at.join(it));
         let small = std::fs::metadata(&path).is_ok_and(|it| it.len() <= DOCUMENT_LIMIT);
         // What is no text names no tasks.
         let Some(text) = small.then(|| std::fs::read_to_string(&path).ok()).flatten() else {
@@ -201,7 +213,12 @@ fn variables(root: &Path, config: &Config, facts: &mut Facts) {
         .cloned()
         .collect();
     all.extend(config.database.iter().map(|it| it.url_env.clone()));
-    all.extend(config.services.values().filter_map(|it| it.port_env.clone()));
+    all.extend(
+        config
+            .services
+            .values()
+            .filter_map(|it| it.port_env.clone()),
+    );
     let layers = env.profiles.values().chain(env.targets.values()).flatten();
     for path in layers.map(|it| root.join(it)).chain([root.join(".env")]) {
         all.extend(assigned(&path).unwrap_or_default());
@@ -272,7 +289,11 @@ const ROUNDS: usize = 16;
 /// # Errors
 /// When a file cannot be read or written, or a fix would leave something that is no TOML: then its file
 /// stays as it is.
-pub fn fix(root: &Path, config: &Config, levels: &Levels) -> anyhow::Result<(Mended, Input, Report)> {
+pub fn fix(
+    root: &Path,
+    config: &Config,
+    levels: &Levels,
+) -> anyhow::Result<(Mended, Input, Report)> {
     let mut mended = Mended::default();
     let mut input = read(root, config)?;
     let mut report = super::check(&input.facts, levels);
@@ -297,7 +318,9 @@ pub fn fix(root: &Path, config: &Config, levels: &Levels) -> anyhow::Result<(Men
 }
 
 fn write(root: &Path, file: &str, edits: &[&edit::Edit]) -> anyhow::Result<()> {
-    let path = file.split('/').fold(root.to_path_buf(), |at, it| at.join(it));
+    let path = file
+        .split('/')
+        .fold(root.to_path_buf(), |at, it| at.join(it));
     let text = fsx::read_optional(&path)?.unwrap_or_default();
     let new = edit::apply(&text, edits.iter().copied());
     if file.ends_with(".toml")

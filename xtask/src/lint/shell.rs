@@ -149,7 +149,11 @@ impl Scanner<'_> {
     }
 
     fn word_starts(&self) -> bool {
-        self.at == 0 || matches!(self.bytes[self.at - 1], b' ' | b'\t' | b'\n' | b';' | b'(' | b'&' | b'|')
+        self.at == 0
+            || matches!(
+                self.bytes[self.at - 1],
+                b' ' | b'\t' | b'\n' | b';' | b'(' | b'&' | b'|'
+            )
     }
 
     fn to_line_end(&mut self) {
@@ -360,7 +364,9 @@ impl Scanner<'_> {
         let named = name_len > 0;
         let what = if inside.starts_with('!') {
             Some("`${!x}` indirection")
-        } else if (named && rest.starts_with('[')) || (inside.starts_with('#') && inside.contains('[')) {
+        } else if (named && rest.starts_with('['))
+            || (inside.starts_with('#') && inside.contains('['))
+        {
             Some("an array")
         } else if named && rest.starts_with('/') {
             Some("`${x/a/b}` replacement")
@@ -460,7 +466,10 @@ impl Scanner<'_> {
             "read" => {
                 let rest = self.text[self.at..].lines().next().unwrap_or_default();
                 let array = rest.split_whitespace().take_while(|it| it.starts_with('-'));
-                if array.into_iter().any(|it| it.contains('a') || it.contains('d')) {
+                if array
+                    .into_iter()
+                    .any(|it| it.contains('a') || it.contains('d'))
+                {
                     self.found.push(note("`read -a` or `read -d`"));
                 }
             }
@@ -525,7 +534,10 @@ mod tests {
             ("a |& b", "`|&`"),
             ("x+=1", "`+=`"),
             ("echo \"$(source x)\"", "`source`; sh has `.`"),
-            ("if [ \"$a\" == b ]; then echo; fi", "`==` in `[`; sh has `=`"),
+            (
+                "if [ \"$a\" == b ]; then echo; fi",
+                "`==` in `[`; sh has `=`",
+            ),
             ("IFS=, read -ra parts", "`read -a` or `read -d`"),
             ("echo $'a\\tb'", "`$'` quoting"),
             ("if true; then\n  [[ x ]]\nfi", "`[[`; sh has `[`"),

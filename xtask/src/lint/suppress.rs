@@ -166,7 +166,11 @@ mod tests {
     use super::*;
 
     fn source(text: &str) -> Source {
-        Source::new(std::path::PathBuf::from("a"), "a".to_owned(), text.to_owned())
+        Source::new(
+            std::path::PathBuf::from("a"),
+            "a".to_owned(),
+            text.to_owned(),
+        )
     }
 
     fn one(text: &str, tasks: &[Range<usize>]) -> Allow {

@@ -9,6 +9,7 @@ mod ci_shards;
 mod clean;
 mod cli;
 mod environment;
+mod init;
 mod make;
 mod makefiles;
 mod nextest;

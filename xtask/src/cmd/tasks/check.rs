@@ -139,7 +139,11 @@ fn explained(rule: &Rule, cx: &Cx) -> String {
         rule.why,
         head("mend"),
         rule.mend,
-        if rule.fixable { "; `--fix` does it where it is safe" } else { "" },
+        if rule.fixable {
+            "; `--fix` does it where it is safe"
+        } else {
+            ""
+        },
     )
 }
 

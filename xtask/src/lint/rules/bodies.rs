@@ -178,7 +178,11 @@ fn several_actions(view: &View, found: &mut Found) {
                 .map(|(name, field)| format!("`{name}` is from {}", field.place()))
                 .collect();
             found
-                .at(source, key, format!("`{}` has {}", task.name, quoted(&actions)))
+                .at(
+                    source,
+                    key,
+                    format!("`{}` has {}", task.name, quoted(&actions)),
+                )
                 .help(format!("keep one: {}", from.join(", ")));
         }
     }
@@ -192,7 +196,9 @@ fn acts(task: &Task) -> bool {
     };
     !task.actions().is_empty()
         || some("dependencies")
-        || task.get("install_crate").is_some_and(|it| it.value.as_bool() != Some(false))
+        || task
+            .get("install_crate")
+            .is_some_and(|it| it.value.as_bool() != Some(false))
         || task.get("install_script").is_some()
         || task.get("plugin").is_some()
         || task.get("env_files").is_some()
@@ -249,7 +255,11 @@ fn public_base(view: &View, found: &mut Found) {
             .filter(|it| it.get("private").is_none())
             .and_then(|it| facts::add_key(source, it, "private = true"));
         found
-            .at(source, key, format!("`{}` is there to be extended, and can be called", task.name))
+            .at(
+                source,
+                key,
+                format!("`{}` is there to be extended, and can be called", task.name),
+            )
             .fix("says `private = true`", edit.into_iter().collect());
     }
 }
@@ -287,7 +297,9 @@ fn repeated_field(view: &View, found: &mut Found) {
         let Some(base) = raw.text("extend").filter(|base| **base != *raw.name) else {
             continue;
         };
-        let Some(base) = view.task(base) else { continue };
+        let Some(base) = view.task(base) else {
+            continue;
+        };
         if raw.flag("clear") {
             continue;
         }
@@ -307,11 +319,14 @@ fn repeated_field(view: &View, found: &mut Found) {
             if raw.definitions.len() > 1 {
                 continue;
             }
-            let edit = facts::value_in(view.facts, &field.source, &raw.name).and_then(|task| {
-                facts::remove_key(&field.source, task, task.entry(name)?)
-            });
+            let edit = facts::value_in(view.facts, &field.source, &raw.name)
+                .and_then(|task| facts::remove_key(&field.source, task, task.entry(name)?));
             found
-                .at(&field.source, field.key, format!("`{}` says the same", base.name))
+                .at(
+                    &field.source,
+                    field.key,
+                    format!("`{}` says the same", base.name),
+                )
                 .help(format!("it is at {}", old.place()))
                 .fix("removes it", edit.into_iter().collect());
         }
@@ -337,8 +352,15 @@ fn copied_condition(_: &Facts, file: &File, found: &mut Found) {
             Some((name, span)) => {
                 let source = &file.file.source;
                 found
-                    .at(source, condition.key_span, format!("`{name}` has the same condition"))
-                    .help(format!("put it into a base for both; the first is at {}", source.place(*span)));
+                    .at(
+                        source,
+                        condition.key_span,
+                        format!("`{name}` has the same condition"),
+                    )
+                    .help(format!(
+                        "put it into a base for both; the first is at {}",
+                        source.place(*span)
+                    ));
             }
         }
     }
@@ -368,7 +390,9 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
     for directory in &facts.directories {
         let view = View::new(facts, directory, &mut seen);
         for raw in view.raws() {
-            let Some((source, key)) = home(raw) else { continue };
+            let Some((source, key)) = home(raw) else {
+                continue;
+            };
             let own = ["args", "command", "script", "run_task"]
                 .iter()
                 .filter_map(|name| raw.get(name))
@@ -376,7 +400,9 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
             if !own {
                 continue;
             }
-            let Some(task) = view.task(&raw.name) else { continue };
+            let Some(task) = view.task(&raw.name) else {
+                continue;
+            };
             let Some(text) = body(&task, facts.lint.min_copied_lines) else {
                 continue;
             };
@@ -392,7 +418,12 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
             continue;
         }
         let Some(one) = first.get_mut(&text) else {
-            let one = First { name: &raw.name, source, key, files: 1 };
+            let one = First {
+                name: &raw.name,
+                source,
+                key,
+                files: 1,
+            };
             first.insert(text, one);
             continue;
         };
@@ -402,7 +433,9 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
         let place = if here {
             source.shown.as_str()
         } else {
-            inherited.or(shared.first().copied()).unwrap_or("a file that both extend")
+            inherited
+                .or(shared.first().copied())
+                .unwrap_or("a file that both extend")
         };
         let help = if is_base {
             format!("extend `{}` ({})", one.name, one.source.place(one.key))
@@ -413,7 +446,11 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
             )
         };
         found
-            .at(source, key, format!("`{}` has the body of `{}`", raw.name, one.name))
+            .at(
+                source,
+                key,
+                format!("`{}` has the body of `{}`", raw.name, one.name),
+            )
             .help(help);
     }
 }
@@ -457,7 +494,9 @@ fn writes(view: &View, name: &str, depth: usize) -> Option<String> {
             How::Make(_) => false,
         })
         .find_map(|call| writes(view, &call.name, depth - 1))
-        .map(|why| format!("{why}, which `{name}` calls").replace(&format!("`{name}` calls, which "), ""))
+        .map(|why| {
+            format!("{why}, which `{name}` calls").replace(&format!("`{name}` calls, which "), "")
+        })
 }
 
 /// What a command line writes beside build products.
@@ -497,7 +536,11 @@ fn parallel_writers(view: &View, found: &mut Found) {
         for call in calls.iter().filter(|it| !it.source.is_internal()) {
             if let Some(why) = writes(view, &call.name, 8) {
                 found
-                    .at(&call.source, call.span, format!("`{}` writes while others run", call.name))
+                    .at(
+                        &call.source,
+                        call.span,
+                        format!("`{}` writes while others run", call.name),
+                    )
                     .help(format!("{why}: run these in turn"));
             }
         }
@@ -506,7 +549,9 @@ fn parallel_writers(view: &View, found: &mut Found) {
 
 fn orphaning_fork(view: &View, found: &mut Found) {
     for raw in view.raws() {
-        let Some(field) = raw.get("run_task") else { continue };
+        let Some(field) = raw.get("run_task") else {
+            continue;
+        };
         let routes = match field.value.elements() {
             [] => std::slice::from_ref(&*field.value),
             routes => routes,
@@ -518,12 +563,20 @@ fn orphaning_fork(view: &View, found: &mut Found) {
             {
                 let names = route.get("name").map(|it| {
                     let one = std::slice::from_ref(it);
-                    let all = if it.elements().is_empty() { one } else { it.elements() };
+                    let all = if it.elements().is_empty() {
+                        one
+                    } else {
+                        it.elements()
+                    };
                     let all: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
                     all.join(" ")
                 });
                 found
-                    .at(&field.source, entry.key_span, format!("`{}` forks", raw.name))
+                    .at(
+                        &field.source,
+                        entry.key_span,
+                        format!("`{}` forks", raw.name),
+                    )
                     .help(format!(
                         "`cargo xtask parallel {}` waits for all of them",
                         names.unwrap_or_default()
@@ -557,7 +610,11 @@ fn test_can_skip(view: &View, found: &mut Found) {
         };
         for name in ["condition", "condition_script"] {
             if let Some(field) = task.get(name) {
-                report(field, field.key, "runs no test where this does not hold, and ends with 0");
+                report(
+                    field,
+                    field.key,
+                    "runs no test where this does not hold, and ends with 0",
+                );
             }
         }
         if task.flag("disabled")
@@ -568,11 +625,19 @@ fn test_can_skip(view: &View, found: &mut Found) {
         if let Some(field) = task.get("run_task") {
             let routes = field.value.elements();
             // The last route may be for all the rest.
-            let rest = routes
-                .last()
-                .is_some_and(|it| it.get("condition").is_none() && it.get("condition_script").is_none());
-            if let Some(entry) = routes.first().and_then(|it| it.entry("condition")).filter(|_| !rest) {
-                report(field, entry.key_span, "runs no test where no condition holds, and ends with 0");
+            let rest = routes.last().is_some_and(|it| {
+                it.get("condition").is_none() && it.get("condition_script").is_none()
+            });
+            if let Some(entry) = routes
+                .first()
+                .and_then(|it| it.entry("condition"))
+                .filter(|_| !rest)
+            {
+                report(
+                    field,
+                    entry.key_span,
+                    "runs no test where no condition holds, and ends with 0",
+                );
             }
         }
     }
@@ -591,7 +656,11 @@ fn ignored_errors(view: &View, found: &mut Found) {
                 && field.value.as_bool() == Some(true)
                 && !field.source.is_internal()
             {
-                found.at(&field.source, field.key, format!("`{}` cannot fail", task.name));
+                found.at(
+                    &field.source,
+                    field.key,
+                    format!("`{}` cannot fail", task.name),
+                );
             }
         }
     }
@@ -599,11 +668,55 @@ fn ignored_errors(view: &View, found: &mut Found) {
 
 /// What cargo itself has, as `cargo --list` of a plain toolchain shows it.
 const CARGO: [&str; 50] = [
-    "add", "b", "bench", "build", "c", "check", "clean", "clippy", "config", "d", "doc", "fetch",
-    "fix", "fmt", "generate-lockfile", "help", "info", "init", "install", "locate-project", "login",
-    "logout", "metadata", "miri", "new", "owner", "package", "pkgid", "publish", "r",
-    "read-manifest", "remove", "report", "rm", "run", "rustc", "rustdoc", "search", "t", "test",
-    "tree", "uninstall", "update", "vendor", "verify-project", "version", "yank", "read", "set",
+    "add",
+    "b",
+    "bench",
+    "build",
+    "c",
+    "check",
+    "clean",
+    "clippy",
+    "config",
+    "d",
+    "doc",
+    "fetch",
+    "fix",
+    "fmt",
+    "generate-lockfile",
+    "help",
+    "info",
+    "init",
+    "install",
+    "locate-project",
+    "login",
+    "logout",
+    "metadata",
+    "miri",
+    "new",
+    "owner",
+    "package",
+    "pkgid",
+    "publish",
+    "r",
+    "read-manifest",
+    "remove",
+    "report",
+    "rm",
+    "run",
+    "rustc",
+    "rustdoc",
+    "search",
+    "t",
+    "test",
+    "tree",
+    "uninstall",
+    "update",
+    "vendor",
+    "verify-project",
+    "version",
+    "yank",
+    "read",
+    "set",
     "git-checkout",
 ];
 
@@ -627,7 +740,9 @@ fn stranger_crate(view: &View, found: &mut Found) {
         if command.value.as_str() != Some("cargo") || args.source.is_internal() {
             continue;
         }
-        let Some(word) = args.value.elements().first() else { continue };
+        let Some(word) = args.value.elements().first() else {
+            continue;
+        };
         let Some(sub) = word.as_str() else { continue };
         let own = CARGO.contains(&sub) || sub.starts_with(['-', '+', '$']) || sub == "make";
         if own {
@@ -641,7 +756,9 @@ fn stranger_crate(view: &View, found: &mut Found) {
             .at(
                 &args.source,
                 word.span,
-                format!("where `cargo {sub}` is missing, cargo-make installs a crate `cargo-{sub}`"),
+                format!(
+                    "where `cargo {sub}` is missing, cargo-make installs a crate `cargo-{sub}`"
+                ),
             )
             .fix(
                 format!("says `install_crate = false` in `{name}`"),
@@ -655,7 +772,9 @@ fn whole_workspace(view: &View, found: &mut Found) {
         return;
     }
     for task in view.tasks() {
-        let Some(args) = task.get("args") else { continue };
+        let Some(args) = task.get("args") else {
+            continue;
+        };
         if !task.text("command").is_some_and(facts::is_cargo) || args.source.is_internal() {
             continue;
         }
@@ -664,7 +783,11 @@ fn whole_workspace(view: &View, found: &mut Found) {
                 Some("--") => break,
                 Some(flag @ ("--all" | "--workspace")) => {
                     found
-                        .at(&args.source, element.span, format!("`{flag}` means every member"))
+                        .at(
+                            &args.source,
+                            element.span,
+                            format!("`{flag}` means every member"),
+                        )
                         .help("name the member: `--package`");
                 }
                 _ => {}
@@ -679,7 +802,9 @@ fn no_test_target(view: &View, found: &mut Found) {
         return;
     }
     for task in view.tasks() {
-        let Some(args) = task.get("args") else { continue };
+        let Some(args) = task.get("args") else {
+            continue;
+        };
         if !task.text("command").is_some_and(facts::is_cargo) || args.source.is_internal() {
             continue;
         }

@@ -98,7 +98,11 @@ fn missing_description(view: &View, found: &mut Found) {
             .zip(facts::value_in(view.facts, source, &task.name))
             .and_then(|(words, it)| {
                 let words = toml_edit::Value::from(words);
-                facts::add_key(source, it, &format!("description = {}", words.to_string().trim()))
+                facts::add_key(
+                    source,
+                    it,
+                    &format!("description = {}", words.to_string().trim()),
+                )
             });
         found
             .at(source, key, format!("`{}` has no description", task.name))
@@ -140,7 +144,11 @@ fn missing_category(view: &View, found: &mut Found) {
             .zip(facts::value_in(view.facts, source, &task.name))
             .and_then(|(category, it)| {
                 let words = toml_edit::Value::from(category.as_str());
-                facts::add_key(source, it, &format!("category = {}", words.to_string().trim()))
+                facts::add_key(
+                    source,
+                    it,
+                    &format!("category = {}", words.to_string().trim()),
+                )
             });
         let raw = found.at(source, key, format!("`{}` has no category", task.name));
         if let Some(category) = usual {
@@ -156,7 +164,10 @@ fn usual_category(view: &View, name: &str) -> Option<String> {
     let action = names::action(lint, name)?;
     let mut found: Option<String> = None;
     for task in view.directory.makefile.tasks.values() {
-        if task.is_internal() || *task.name == *name || names::action(lint, &task.name) != Some(action) {
+        if task.is_internal()
+            || *task.name == *name
+            || names::action(lint, &task.name) != Some(action)
+        {
             continue;
         }
         let task = view.task(&task.name)?;
@@ -187,7 +198,11 @@ fn unknown_category(view: &View, found: &mut Found) {
         }
         let near = error::nearest(category, known.iter().map(String::as_str));
         found
-            .at(&field.source, field.value.span, format!("there is no category \"{category}\""))
+            .at(
+                &field.source,
+                field.value.span,
+                format!("there is no category \"{category}\""),
+            )
             .help(match near {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("there are: {}", known.join(", ")),
@@ -262,12 +277,19 @@ fn missing_action(view: &View, found: &mut Found) {
     }
     let own = &view.directory.own;
     let start = crate::makefile::Span::from(0..own.line_start(1).saturating_sub(1));
-    found.at(own, start, format!("{} has no {}", view.shown(), missing.join(", ")));
+    found.at(
+        own,
+        start,
+        format!("{} has no {}", view.shown(), missing.join(", ")),
+    );
 }
 
 fn deep_extend(view: &View, found: &mut Found) {
     let most = view.facts.lint.max_extend_depth;
-    for task in view.tasks().filter(|it| is_listed(view, it) || !it.extended.is_empty()) {
+    for task in view
+        .tasks()
+        .filter(|it| is_listed(view, it) || !it.extended.is_empty())
+    {
         let depth = task.extended.len();
         if depth <= most {
             continue;
@@ -284,7 +306,10 @@ fn deep_extend(view: &View, found: &mut Found) {
             .at(
                 &field.source,
                 field.value.span,
-                format!("`{}` is {depth} steps from its last base, {most} at the most", task.name),
+                format!(
+                    "`{}` is {depth} steps from its last base, {most} at the most",
+                    task.name
+                ),
             )
             .help(format!(
                 "{} -> {}: let `{}` extend nothing",

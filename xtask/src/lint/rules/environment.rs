@@ -62,10 +62,43 @@ pub(super) static RULES: &[Rule] = &[
 
 /// Variables that are there without anybody's doing, or set by programs around.
 const KNOWN: [&str; 38] = [
-    "@", "APPDATA", "CARGO", "CI", "COLUMNS", "COMSPEC", "DISPLAY", "EDITOR", "HOME", "HOSTNAME",
-    "LANG", "LANGUAGE", "LINES", "LOCALAPPDATA", "LOGNAME", "NO_COLOR", "OS", "PAGER", "PATH",
-    "PATHEXT", "PROGRAMDATA", "PROGRAMFILES", "PWD", "RUSTC", "RUSTDOCFLAGS", "RUSTFLAGS", "SHELL",
-    "SHLVL", "SYSTEMROOT", "TEMP", "TERM", "TMP", "TMPDIR", "TZ", "USER", "USERNAME", "USERPROFILE",
+    "@",
+    "APPDATA",
+    "CARGO",
+    "CI",
+    "COLUMNS",
+    "COMSPEC",
+    "DISPLAY",
+    "EDITOR",
+    "HOME",
+    "HOSTNAME",
+    "LANG",
+    "LANGUAGE",
+    "LINES",
+    "LOCALAPPDATA",
+    "LOGNAME",
+    "NO_COLOR",
+    "OS",
+    "PAGER",
+    "PATH",
+    "PATHEXT",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "PWD",
+    "RUSTC",
+    "RUSTDOCFLAGS",
+    "RUSTFLAGS",
+    "SHELL",
+    "SHLVL",
+    "SYSTEMROOT",
+    "TEMP",
+    "TERM",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "USERNAME",
+    "USERPROFILE",
     "VIRTUAL_ENV",
 ];
 const KNOWN_PREFIXES: [&str; 8] = [
@@ -134,10 +167,14 @@ fn undefined_variable(view: &View, found: &mut Found) {
     let makefile = &view.directory.makefile;
     // What these bring is known only when they have run.
     let opaque = !makefile.env_scripts.is_empty()
-        || makefile.config.keys().any(|key| key.ends_with("load_script"))
+        || makefile
+            .config
+            .keys()
+            .any(|key| key.ends_with("load_script"))
         || makefile.env_files.iter().any(|field| {
             let path = field.value.get("path").unwrap_or(&field.value);
-            path.as_str().is_none_or(|path| !view.facts.env_files.contains(path))
+            path.as_str()
+                .is_none_or(|path| !view.facts.env_files.contains(path))
         });
     if opaque {
         return;
@@ -162,7 +199,11 @@ fn undefined_variable(view: &View, found: &mut Found) {
             }
         }
     }
-    for (key, field) in makefile.env.iter().filter(|(_, it)| !it.source.is_internal()) {
+    for (key, field) in makefile
+        .env
+        .iter()
+        .filter(|(_, it)| !it.source.is_internal())
+    {
         for (name, span) in variables(&field.source, &field.value) {
             if name != **key && !is_known(view, &name) && form(&field.value) != Form::Script {
                 report(view, &field.source, span, &name, found);
@@ -184,10 +225,7 @@ fn referred(view: &View, name: &str) -> bool {
 
 fn undefined_in(view: &View, task: &Task, field: &Field, value: &Value, found: &mut Found) {
     for (name, span) in variables(&field.source, value) {
-        if !is_known(view, &name)
-            && !speaks_of(task, &name)
-            && !set_on_the_way(view, task, &name)
-        {
+        if !is_known(view, &name) && !speaks_of(task, &name) && !set_on_the_way(view, task, &name) {
             report(view, &field.source, span, &name, found);
         }
     }
@@ -282,7 +320,8 @@ fn env_after_dependencies(view: &View, found: &mut Found) {
         let (Some(env), Some(_)) = (task.get("env"), task.get("dependencies")) else {
             continue;
         };
-        if env.source.is_internal() || env.value.entries().is_empty() || !task.actions().is_empty() {
+        if env.source.is_internal() || env.value.entries().is_empty() || !task.actions().is_empty()
+        {
             continue;
         }
         if home(&task).is_some() {
@@ -319,8 +358,16 @@ fn env_replaced(view: &View, found: &mut Found) {
             .collect();
         if !lost.is_empty() && !env.source.is_internal() {
             found
-                .at(&env.source, env.key, format!("`{}` loses {}", raw.name, lost.join(", ")))
-                .help(format!("`{}` sets it at {}: repeat it here", base.name, old.place()));
+                .at(
+                    &env.source,
+                    env.key,
+                    format!("`{}` loses {}", raw.name, lost.join(", ")),
+                )
+                .help(format!(
+                    "`{}` sets it at {}: repeat it here",
+                    base.name,
+                    old.place()
+                ));
         }
     }
 }

@@ -155,7 +155,11 @@ fn misplaced_key(_: &Facts, file: &File, found: &mut Found) {
             };
             let edits = move_up(source, &file.file.root, &unknown);
             found
-                .at(source, entry.key_span, "`extend` in [env] is a variable, and extends nothing")
+                .at(
+                    source,
+                    entry.key_span,
+                    "`extend` in [env] is a variable, and extends nothing",
+                )
                 .help("its place is at the top of the file, before the first table")
                 .fix("moves it there", edits);
         }
@@ -177,9 +181,9 @@ fn move_up(source: &Source, root: &Value, unknown: &UnknownKey) -> Vec<Edit> {
             let header = header.filter(|it| text[it.clone()].starts_with('['));
             let already = root.get("config").and_then(|it| it.get(key)).is_some();
             match header {
-                Some(header) if !already => text[header.end..]
-                    .find('\n')
-                    .map(|at| header.end + at + 1),
+                Some(header) if !already => {
+                    text[header.end..].find('\n').map(|at| header.end + at + 1)
+                }
                 _ => None,
             }
         }
@@ -325,7 +329,11 @@ fn deprecated_key(_: &Facts, file: &File, found: &mut Found) {
             });
         }
         found
-            .at(source, entry.key_span, "`force` is now called `ignore_errors`")
+            .at(
+                source,
+                entry.key_span,
+                "`force` is now called `ignore_errors`",
+            )
             .fix("renames it", edits);
     }
 }

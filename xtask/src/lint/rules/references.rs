@@ -63,13 +63,22 @@ pub(super) static RULES: &[Rule] = &[
 
 fn undefined_task(view: &View, found: &mut Found) {
     let tasks = &view.directory.makefile.tasks;
-    for key in ["init_task", "end_task", "on_error_task", "legacy_migration_task"] {
+    for key in [
+        "init_task",
+        "end_task",
+        "on_error_task",
+        "legacy_migration_task",
+    ] {
         if let Some(field) = view.directory.makefile.config.get(key)
             && !field.source.is_internal()
             && let Some(name) = field.value.as_str()
             && !tasks.contains_key(name)
         {
-            let raw = found.at(&field.source, field.value.span, format!("`{name}` is no task"));
+            let raw = found.at(
+                &field.source,
+                field.value.span,
+                format!("`{name}` is no task"),
+            );
             near(raw, name, tasks.keys().map(|it| &**it));
         }
     }
@@ -85,10 +94,15 @@ fn undefined_task(view: &View, found: &mut Found) {
         .map(|task| task.name.clone())
         .collect();
     // What only another file of this directory could call is looked at where it is written.
-    next.extend(view.raws().filter(|it| it.text("extend").is_some()).filter(|it| {
-        it.text("extend")
-            .is_some_and(|base| !tasks.contains_key(base))
-    }).map(|it| it.name.clone()));
+    next.extend(
+        view.raws()
+            .filter(|it| it.text("extend").is_some())
+            .filter(|it| {
+                it.text("extend")
+                    .is_some_and(|base| !tasks.contains_key(base))
+            })
+            .map(|it| it.name.clone()),
+    );
     while let Some(name) = next.pop() {
         if !seen.insert(name.clone()) {
             continue;
@@ -129,7 +143,10 @@ fn report(view: &View, call: &Call, found: &mut Found) {
         return;
     }
     if own {
-        raw.help(format!("nothing that `{}` extends defines it", call.source.shown));
+        raw.help(format!(
+            "nothing that `{}` extends defines it",
+            call.source.shown
+        ));
     } else {
         raw.help(format!(
             "{} uses this, and does not have `{name}`: define it there",
@@ -159,11 +176,7 @@ fn elsewhere(view: &View, call: &Call, path: &str, found: &mut Found) {
     }
 }
 
-fn near<'a>(
-    raw: &mut crate::lint::Raw,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> bool {
+fn near<'a>(raw: &mut crate::lint::Raw, name: &str, known: impl Iterator<Item = &'a str>) -> bool {
     match error::nearest(name, known) {
         Some(near) => {
             raw.help(format!("did you mean `{near}`?"));
@@ -252,7 +265,8 @@ fn extend_cycle(view: &View, found: &mut Found) {
             if let Some(at) = way.iter().position(|it| *it == task.name) {
                 let names: Vec<&str> = way[at..].iter().map(|it| &**it).collect();
                 let last = tasks.get(&way[way.len() - 1]);
-                if let Some(field) = last.and_then(|it| it.get("extend").or_else(|| it.get("alias")))
+                if let Some(field) =
+                    last.and_then(|it| it.get("extend").or_else(|| it.get("alias")))
                     && !field.source.is_internal()
                 {
                     let chain = names.join(" -> ");
@@ -333,4 +347,3 @@ fn duplicate_dependency(_: &crate::lint::Facts, file: &crate::lint::File, found:
         }
     }
 }
-

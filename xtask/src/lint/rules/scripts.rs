@@ -144,10 +144,22 @@ fn as_command(lines: &[&str]) -> Option<String> {
         return None;
     }
     let args: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
-    Some(format!("`command = \"{command}\"`, `args = [{}]`", args.join(", ")))
+    Some(format!(
+        "`command = \"{command}\"`, `args = [{}]`",
+        args.join(", ")
+    ))
 }
 
-const SHELLS: [&str; 8] = ["sh", "bash", "zsh", "dash", "ksh", "fish", "pwsh", "powershell"];
+const SHELLS: [&str; 8] = [
+    "sh",
+    "bash",
+    "zsh",
+    "dash",
+    "ksh",
+    "fish",
+    "pwsh",
+    "powershell",
+];
 
 /// Whether a path is that of a shell script.
 fn is_script(path: &str) -> bool {
@@ -181,7 +193,8 @@ fn script_file(view: &View, found: &mut Found) {
         } else if SHELLS.contains(&word)
             && let Some(args) = task.get("args")
             && let Some(script) = args.value.elements().iter().find(|it| {
-                it.as_str().is_some_and(|it| !it.starts_with('-') && is_script(it))
+                it.as_str()
+                    .is_some_and(|it| !it.starts_with('-') && is_script(it))
             })
         {
             let path = script.as_str().unwrap_or_default();
@@ -196,12 +209,29 @@ fn script_file(view: &View, found: &mut Found) {
 
 fn start_script(view: &View, found: &mut Found) {
     let makefile = &view.directory.makefile;
-    for key in ["load_script", "linux_load_script", "windows_load_script", "mac_load_script"] {
-        if let Some(field) = makefile.config.get(key).filter(|it| !it.source.is_internal()) {
-            found.at(&field.source, field.key, format!("`{key}` runs at every start"));
+    for key in [
+        "load_script",
+        "linux_load_script",
+        "windows_load_script",
+        "mac_load_script",
+    ] {
+        if let Some(field) = makefile
+            .config
+            .get(key)
+            .filter(|it| !it.source.is_internal())
+        {
+            found.at(
+                &field.source,
+                field.key,
+                format!("`{key}` runs at every start"),
+            );
         }
     }
-    for field in makefile.env_scripts.iter().filter(|it| !it.source.is_internal()) {
+    for field in makefile
+        .env_scripts
+        .iter()
+        .filter(|it| !it.source.is_internal())
+    {
         found.at(&field.source, field.key, "this script runs at every start");
     }
     for (name, field) in &makefile.env {
@@ -250,16 +280,25 @@ fn bash_in_sh(view: &View, found: &mut Found) {
             for (text, span) in all {
                 let end = start + text.len();
                 for it in shell::bashisms(&script) {
-                    if it.offset < start || it.offset >= end.max(start + 1) || said.contains(&it.what) {
+                    if it.offset < start
+                        || it.offset >= end.max(start + 1)
+                        || said.contains(&it.what)
+                    {
                         continue;
                     }
                     said.push(it.what);
-                    let word = script.get(it.offset..it.offset + it.len).unwrap_or_default();
+                    let word = script
+                        .get(it.offset..it.offset + it.len)
+                        .unwrap_or_default();
                     let place = place(&field.source.text, span, text, it.offset - start, word);
                     found.at(
                         &field.source,
                         place,
-                        format!("`{}` runs under sh, which has no {}", task.name, short(it.what)),
+                        format!(
+                            "`{}` runs under sh, which has no {}",
+                            task.name,
+                            short(it.what)
+                        ),
                     );
                 }
                 start = end + 1;
@@ -270,7 +309,9 @@ fn bash_in_sh(view: &View, found: &mut Found) {
 
 /// `[[`, as in "sh has no `[[`": what stands before a semicolon in what the scanner says.
 fn short(what: &str) -> &str {
-    what.strip_prefix("an ").or(what.strip_prefix("the ")).unwrap_or(what)
+    what.strip_prefix("an ")
+        .or(what.strip_prefix("the "))
+        .unwrap_or(what)
 }
 
 /// Where a byte of a decoded string stands in the file; the string's own place where escapes hide it.
@@ -295,10 +336,46 @@ fn place(file: &str, span: Span, decoded: &str, offset: usize, word: &str) -> Sp
 
 /// Programs of Unix, and words of its shells, that Windows has not.
 const UNIX: [&str; 40] = [
-    "awk", "bash", "cat", "chmod", "chown", "cp", "curl-config", "cut", "dash", "df", "du", "echo",
-    "env", "export", "find", "grep", "head", "kill", "killall", "ln", "ls", "mkdir", "mv", "pkill",
-    "pwd", "rm", "rmdir", "sed", "sh", "sleep", "source", "sudo", "tail", "tee", "test", "touch",
-    "true", "which", "xargs", "zsh",
+    "awk",
+    "bash",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "curl-config",
+    "cut",
+    "dash",
+    "df",
+    "du",
+    "echo",
+    "env",
+    "export",
+    "find",
+    "grep",
+    "head",
+    "kill",
+    "killall",
+    "ln",
+    "ls",
+    "mkdir",
+    "mv",
+    "pkill",
+    "pwd",
+    "rm",
+    "rmdir",
+    "sed",
+    "sh",
+    "sleep",
+    "source",
+    "sudo",
+    "tail",
+    "tee",
+    "test",
+    "touch",
+    "true",
+    "which",
+    "xargs",
+    "zsh",
 ];
 
 fn unix_command(view: &View, found: &mut Found) {
@@ -318,7 +395,11 @@ fn unix_command(view: &View, found: &mut Found) {
             || task
                 .get("condition")
                 .and_then(|it| it.value.get("platforms"))
-                .is_some_and(|it| it.elements().iter().all(|it| it.as_str() != Some("windows")));
+                .is_some_and(|it| {
+                    it.elements()
+                        .iter()
+                        .all(|it| it.as_str() != Some("windows"))
+                });
         if elsewhere || home(&task).is_none() {
             continue;
         }

@@ -107,7 +107,11 @@ fn member_without_tasks(facts: &Facts, found: &mut Found) {
             .any(|pattern| crate::glob::matches_path(pattern, &member.path));
         if !excepted {
             found
-                .at(manifest, member.span, format!("`{}` has no `Makefile.toml`", member.path))
+                .at(
+                    manifest,
+                    member.span,
+                    format!("`{}` has no `Makefile.toml`", member.path),
+                )
                 .help(match facts.files.iter().find(|it| it.shared) {
                     Some(file) => format!("give it one that extends `{}`", file.file.source.shown),
                     None => "give it one, or list it in [lint] without_tasks".to_owned(),
@@ -139,7 +143,11 @@ fn member_goes_alone(view: &View, found: &mut Found) {
     if !extends {
         let own = &view.directory.own;
         found
-            .at(own, top(own), format!("`{}` extends no shared file", own.shown))
+            .at(
+                own,
+                top(own),
+                format!("`{}` extends no shared file", own.shown),
+            )
             .help(format!("there is `{one}`"));
     }
 }
@@ -147,7 +155,11 @@ fn member_goes_alone(view: &View, found: &mut Found) {
 fn unused_shared_file(facts: &Facts, found: &mut Found) {
     for file in facts.files.iter().filter(|it| it.shared && !it.used) {
         let source = &file.file.source;
-        found.at(source, top(source), format!("nothing extends `{}`", source.shown));
+        found.at(
+            source,
+            top(source),
+            format!("nothing extends `{}`", source.shown),
+        );
     }
 }
 
@@ -196,7 +208,11 @@ fn core_task_underneath(view: &View, found: &mut Found) {
             continue;
         }
         if let Some((source, key)) = home(raw) {
-            found.at(source, key, format!("`{}` is cargo-make's own name, too", raw.name));
+            found.at(
+                source,
+                key,
+                format!("`{}` is cargo-make's own name, too", raw.name),
+            );
         }
     }
 }
@@ -266,9 +282,16 @@ fn slow_start(facts: &Facts, found: &mut Found) {
             Some((file.source.clone(), span))
         })
         .unwrap_or_else(|| (source.clone(), top(source)));
-    let lines: Vec<String> = missing.iter().map(|key| format!("`{key} = true`")).collect();
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|key| format!("`{key} = true`"))
+        .collect();
     found
-        .at(&header.0, header.1, "each start looks up what no task reads")
+        .at(
+            &header.0,
+            header.1,
+            "each start looks up what no task reads",
+        )
         .help(format!("say {} under [config]", lines.join(", ")));
 }
 
