@@ -131,11 +131,12 @@ fn variants(task: &Task) -> Vec<Value> {
 /// What a task file and those that it extends have of their own.
 fn theirs(
     survey: &Survey,
-    path: &str,
+    options: &Options,
+    start: &str,
     ours: &[TaskFile],
 ) -> Result<BTreeMap<String, Theirs>, Fault> {
     let mut found = BTreeMap::new();
-    let mut queue = vec![path.to_owned()];
+    let mut queue = vec![start.to_owned()];
     let mut seen = BTreeSet::new();
     while let Some(path) = queue.pop() {
         let Some((path, text)) = survey.files.get_key_value(&path) else {
@@ -144,13 +145,18 @@ fn theirs(
         if !seen.insert(path.clone()) {
             continue;
         }
-        let existing = Existing::read(path, text)?;
         let own = ours.iter().find(|it| it.path == *path);
+        if own.is_some_and(|it| it.text == *text) {
+            queue.extend(extended(path, text));
+            continue;
+        }
+        let existing = Existing::read(path, text)?;
         for (name, value) in existing.tasks() {
             let of_ours = own.and_then(|it| it.tasks.iter().find(|it| it.name == *name));
             // A part in another language that was here before may have brought a base that is used no more.
             let stale = *path == tasks::BASES && name.starts_with("base-");
-            if stale || of_ours.is_some_and(|it| variants(it).contains(value)) {
+            let replaced = options.force && path != start && of_ours.is_some();
+            if stale || replaced || of_ours.is_some_and(|it| variants(it).contains(value)) {
                 continue;
             }
             found.entry(name.clone()).or_insert_with(|| Theirs {
@@ -170,7 +176,7 @@ pub(super) fn yield_names(
     options: &Options,
     files: &mut [TaskFile],
 ) -> Result<(), Fault> {
-    let root = theirs(survey, "Makefile.toml", files)?;
+    let root = theirs(survey, options, "Makefile.toml", files)?;
     let (mode, _) = mode(survey, "Makefile.toml", &root, files)?;
     let shared: Vec<String> = files
         .iter()
@@ -193,16 +199,10 @@ pub(super) fn yield_names(
             .collect();
         file.tasks.retain(stays);
     }
+    for file in files {
+        file.text = file.render();
+    }
     Ok(())
-}
-
-/// Every name that ours define.
-fn names(files: &[TaskFile]) -> BTreeSet<String> {
-    files
-        .iter()
-        .flat_map(|it| &it.tasks)
-        .map(|it| it.name.clone())
-        .collect()
 }
 
 /// The files that a file extends, and what those extend.
@@ -229,7 +229,6 @@ fn mode(
     let Some(text) = survey.files.get(path) else {
         return Ok((Mode::default(), false));
     };
-    let known = names(files);
     let existing = Existing::read(path, text)?;
     let leans = |it: &Theirs| {
         let bodies = [
@@ -242,7 +241,12 @@ fn mode(
             "disabled",
         ];
         let partial = !bodies.iter().any(|key| it.value.get(key).is_some());
-        let unknown = |name: &str| !theirs.contains_key(name) && !known.contains(name);
+        let ours = |name: &str| {
+            files
+                .iter()
+                .any(|it| it.tasks.iter().any(|it| it.name == name))
+        };
+        let unknown = |name: &str| !theirs.contains_key(name) && !ours(name);
         partial || references(&it.value).into_iter().any(unknown)
     };
     let core = existing.config("skip_core_tasks") != Some(true) && theirs.values().any(leans);
@@ -296,17 +300,20 @@ pub(super) fn write(
     plan: &mut Plan,
 ) -> Result<(), Fault> {
     if !file.yielded.is_empty() {
-        let root = self::theirs(survey, "Makefile.toml", files)?;
+        let root = self::theirs(survey, options, "Makefile.toml", files)?;
         for (name, it) in root.iter().filter(|it| file.yielded.contains(it.0)) {
             plan.note(Kind::Conflict, &it.file, it.line, stays(name));
         }
     }
     let Some((path, text)) = survey.files.get_key_value(&file.path) else {
-        plan.write(survey, &file.path, file.render());
+        plan.write(survey, &file.path, file.text.clone());
         return Ok(());
     };
+    if file.text == *text {
+        return Ok(());
+    }
     let existing = Existing::read(path, text)?;
-    let theirs = theirs(survey, path, files)?;
+    let theirs = theirs(survey, options, path, files)?;
     let (mode, core) = mode(survey, path, &theirs, files)?;
     let mut edits = Edits {
         document: text.parse().map_err(|error: toml_edit::TomlError| {

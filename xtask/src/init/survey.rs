@@ -199,7 +199,9 @@ fn text(root: &Path, path: &str) -> anyhow::Result<String> {
         ))
         .into());
     }
-    Ok(fsx::read_optional(&full)?.unwrap_or_default())
+    fsx::read_optional(&full)
+        .map(Option::unwrap_or_default)
+        .map_err(|error| Fault::usage(format!("{error:#}")).into())
 }
 
 /// Files below a directory: none of what tools make, none through a link, of hidden directories none.

@@ -106,6 +106,8 @@ pub(super) struct TaskFile {
     /// `[config]` and `[env]`, as text.
     pub(super) settings: String,
     pub(super) tasks: Vec<Task>,
+    /// All of it, rendered once.
+    pub(super) text: String,
     /// How its tasks are written.
     pub(super) mode: Mode,
     /// Names of tasks that it goes without, because they are in use.
