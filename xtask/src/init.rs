@@ -224,3 +224,212 @@ pub fn apply(root: &Path, changes: &[Change]) -> anyhow::Result<usize> {
     }
     Ok(changes.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::init::survey::Member;
+
+    fn options() -> Options {
+        Options {
+            name: "xtask".to_owned(),
+            library: Library::Version("1".to_owned()),
+            database_crate: None,
+            force: false,
+        }
+    }
+
+    /// A virtual workspace of one member with these further files.
+    fn survey(files: &[(&str, &str)]) -> Survey {
+        let mut survey = Survey {
+            name: "w".to_owned(),
+            members: vec![Member {
+                name: "a".to_owned(),
+                directory: "crates/a".to_owned(),
+                unit_tests: true,
+                default: true,
+                ..Member::default()
+            }],
+            ..Survey::default()
+        };
+        let manifest = ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n");
+        for (path, text) in files.iter().chain([&manifest]) {
+            survey.names.insert((*path).to_owned());
+            survey.files.insert((*path).to_owned(), (*text).to_owned());
+        }
+        survey
+    }
+
+    /// The workspace after a plan, as it would be read again.
+    fn after(survey: &Survey, plan: &Plan) -> Survey {
+        let mut survey = survey.clone();
+        for change in &plan.changes {
+            survey.names.insert(change.path.clone());
+            survey.files.insert(change.path.clone(), change.new.clone());
+        }
+        survey.has_default_members = survey.files["Cargo.toml"].contains("default-members");
+        survey.members.push(Member {
+            name: options().package(),
+            directory: "xtask".to_owned(),
+            programs: vec!["xtask".to_owned()],
+            ..Member::default()
+        });
+        survey
+    }
+
+    fn text_of(plan: &Plan, path: &str) -> String {
+        let change = plan.changes.iter().find(|it| it.path == path);
+        change.map_or_else(String::new, |it| it.new.clone())
+    }
+
+    #[test]
+    fn the_new_crate_comes_before_the_manifest_that_makes_it_a_member() {
+        let plan = plan(&survey(&[]), &options()).unwrap();
+        let paths: Vec<&str> = plan.changes.iter().map(|it| it.path.as_str()).collect();
+        let at = |path: &str| paths.iter().position(|it| *it == path).unwrap();
+        assert!(at("xtask/src/main.rs") < at("xtask/Cargo.toml"));
+        assert!(at("xtask/Cargo.toml") < at("Cargo.toml"));
+        assert!(at("cargo-make/base-tasks.toml") < at("crates/a/Makefile.toml"));
+        assert!(at("cargo-make/ci-integration.toml") < at("Makefile.toml"));
+    }
+
+    #[test]
+    fn lists_of_members_keep_their_layout_and_comments() {
+        for (before, expected) in [
+            (
+                "[workspace]\nmembers = [\"crates/a\"]\ndefault-members = [\"crates/a\"]\n",
+                "[workspace]\nmembers = [\"crates/a\", \"xtask\"]\ndefault-members = [\"crates/a\"]\n",
+            ),
+            (
+                "[workspace]\nmembers = [\n  \"crates/a\", # one\n  # the end\n]\n",
+                "[workspace]\nmembers = [\n  \"crates/a\", # one\n  # the end\n  \"xtask\",\n]\ndefault-members = [\"crates/a\"]\n",
+            ),
+            (
+                "[workspace]\nmembers = [\n  \"crates/a\" # one\n]\n",
+                "[workspace]\nmembers = [\n  \"crates/a\", # one\n  \"xtask\"\n]\ndefault-members = [\"crates/a\"]\n",
+            ),
+            // The pattern has the new crate already, and must not be what a plain build means.
+            (
+                "[workspace]\nmembers = [\"*\", \"crates/*\"]\n",
+                "[workspace]\nmembers = [\"*\", \"crates/*\"]\ndefault-members = [\"crates/*\"]\n",
+            ),
+            (
+                "[workspace]\nmembers = [\"**\"]\n",
+                "[workspace]\nmembers = [\"**\"]\ndefault-members = [\"crates/a\"]\n",
+            ),
+        ] {
+            let mut survey = survey(&[]);
+            survey.has_default_members = before.contains("default-members");
+            survey
+                .files
+                .insert("Cargo.toml".to_owned(), before.to_owned());
+            let plan = plan(&survey, &options()).unwrap();
+            assert_eq!(text_of(&plan, "Cargo.toml"), expected);
+        }
+    }
+
+    #[test]
+    fn an_old_alias_file_without_suffix_is_the_one_that_cargo_reads() {
+        let survey = survey(&[(".cargo/config", "[alias]\nb = \"build\"\n")]);
+        let plan = plan(&survey, &options()).unwrap();
+        assert!(text_of(&plan, ".cargo/config").contains("b = \"build\"\nxtask = "));
+        assert_eq!(text_of(&plan, ".cargo/config.toml"), "");
+    }
+
+    #[test]
+    fn a_password_is_never_copied() {
+        let survey = survey(&[
+            (
+                ".env",
+                "DATABASE_URL=postgres://me:hush@localhost/x\nAPI_KEY=hush\n",
+            ),
+            (
+                "compose.yaml",
+                "services:\n  db:\n    image: postgres\n    environment: { POSTGRES_PASSWORD: hush }\n",
+            ),
+        ]);
+        let plan = plan(&survey, &options()).unwrap();
+        assert!(text_of(&plan, CONFIG).contains("name = \"x\"\nrole = \"me\""));
+        assert!(
+            !format!(
+                "{:?}{:?}",
+                plan.changes.iter().map(|it| &it.new).collect::<Vec<_>>(),
+                plan.notes
+            )
+            .contains("hush")
+        );
+    }
+
+    /// Names that are ours, theirs and cargo-make's, with bodies of every kind.
+    fn legacy() -> impl Strategy<Value = String> {
+        let names = prop_oneof![
+            Just("build"),
+            Just("test"),
+            Just("ci-flow"),
+            Just("check-services"),
+            Just("deploy"),
+            Just("base-cargo"),
+            Just("format"),
+        ];
+        let bodies = prop_oneof![
+            Just("script = '''\necho a\n'''\n"),
+            Just("script = [\"echo a\"]\nscript_runner = \"bash\"\n"),
+            Just("dependencies = [\"pre-build\", \"build\"]\n"),
+            Just("args = [\"a\"]\n"),
+            Just("workspace = false\ncommand = \"echo\"\n# inside\nargs = [\"a\"]\n"),
+            Just("run_task = { name = [\"build\"] }\n"),
+            Just("extend = \"deploy\"\n[tasks.NAME.env]\nA = \"1\"\n"),
+        ];
+        let tops = prop_oneof![
+            Just(""),
+            Just("# top\n\n"),
+            Just("# near\n"),
+            Just("extend = \"other.toml\"\n"),
+            Just(
+                "extend = [{ path = \"other.toml\" }, { path = \"cargo-make/base-tasks.toml\" }]\n"
+            ),
+            Just("[config]\nskip_core_tasks = true\n"),
+            Just("# c\n[env]\nA = \"1\" # one\n\n[config]\ndefault_to_workspace = true\n"),
+        ];
+        (tops, proptest::collection::btree_map(names, bodies, 0..5)).prop_map(|(top, tasks)| {
+            let tasks: String = tasks
+                .into_iter()
+                .map(|(name, body)| {
+                    format!(
+                        "\n# about {name}\n[tasks.{name}]\n{}",
+                        body.replace("NAME", name)
+                    )
+                })
+                .collect();
+            format!("{top}{tasks}")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_there_stays_and_twice_is_once(root in legacy(), member in legacy()) {
+            let before = survey(&[
+                ("Makefile.toml", &root),
+                ("crates/a/Makefile.toml", &member.replace("cargo-make/", "../../cargo-make/")),
+                ("other.toml", "[tasks.deploy]\ncommand = \"echo\"\n"),
+                ("crates/a/other.toml", "[tasks.lint]\ncommand = \"echo\"\n"),
+            ]);
+            let first = plan(&before, &options()).unwrap();
+            let later = after(&before, &first);
+            for (path, text) in &before.files {
+                let mut lines = later.files[path].lines();
+                let grows = |it: &&str| it.starts_with("extend = [{") || it.starts_with("extend = \"other") || it.starts_with("members");
+                for line in text.lines().filter(|it| !it.is_empty() && !grows(it)) {
+                    prop_assert!(lines.any(|it| it == line), "{path} lost {line}\n{}", later.files[path]);
+                }
+            }
+            let second = plan(&later, &options()).unwrap();
+            prop_assert_eq!(second.changes, Vec::new());
+            // No task of ours came under a name that the file has otherwise.
+            let text = &later.files["Makefile.toml"];
+            prop_assert!(toml_edit::de::from_str::<serde_json::Value>(text).is_ok(), "{text}");
+        }
+    }
+}

@@ -23,6 +23,7 @@ fn help_names_every_command_and_ends_zero() {
         "doctor",
         "parallel",
         "ci",
+        "init",
         "completions",
     ] {
         assert!(

@@ -13,6 +13,7 @@ mod init;
 mod make;
 mod makefiles;
 mod nextest;
+mod own_commands;
 mod parallel;
 mod postgres;
 mod services;
