@@ -5,7 +5,6 @@
     reason = "a panic is the failure report"
 )]
 
-use std::path::Path;
 use std::time::Duration;
 
 use pgmq_notify::Queue;
@@ -28,7 +27,7 @@ async fn fixture() -> (TempDatabase, PgPool) {
     let url = std::env::var("DATABASE_URL").expect(
         "DATABASE_URL is not set; run `cargo xtask with-services postgres -- cargo nextest run -p tasker-orchestration` or `cargo xtask make test-integration`",
     );
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let migrations = xtask_db::test_root().join("migrations");
     let database = TempDatabase::create(&url, Some(&migrations)).await.unwrap();
     let pool = PgPool::connect(database.url()).await.unwrap();
     (database, pool)

@@ -6,7 +6,6 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -36,7 +35,7 @@ impl Fixture {
         let url = std::env::var("DATABASE_URL").expect(
             "DATABASE_URL is not set; run `cargo xtask with-services postgres -- cargo nextest run -p tasker-worker` or `cargo xtask make test-integration`",
         );
-        let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+        let migrations = xtask_db::test_root().join("migrations");
         let database = TempDatabase::create(&url, Some(&migrations)).await.unwrap();
         let pool = PgPool::connect(database.url()).await.unwrap();
         let steps: Queue<StepMessage> = Queue::new(worker_queue("test").unwrap());

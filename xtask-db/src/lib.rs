@@ -20,7 +20,7 @@ use sqlx::{ConnectOptions, Connection};
 pub use crate::error::Error;
 pub use crate::migrations::{MigrationState, MigrationStatus, Status, migrate, status};
 pub use crate::pgmq::PgmqState;
-pub use crate::temp::TempDatabase;
+pub use crate::temp::{TempDatabase, test_root};
 pub use crate::url::mask;
 
 use crate::error::{sqlstate, words};

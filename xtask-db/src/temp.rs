@@ -1,11 +1,29 @@
 //! A database for one test.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, SetupOptions, Target, setup};
 
 const PREFIX: &str = "tmp_";
+
+/// The root of the workspace whose tests run: the nearest directory above the package with
+/// `migrations/`. Told by cargo or nextest as the test starts, not as it is compiled: an archive of
+/// tests may run on another machine.
+///
+/// # Panics
+/// Outside of cargo and nextest, and where there is no such directory.
+#[must_use]
+pub fn test_root() -> PathBuf {
+    let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from) else {
+        panic!("CARGO_MANIFEST_DIR is not set: run the tests by `cargo nextest run`");
+    };
+    let mut above = package.ancestors();
+    above
+        .find(|it| it.join("migrations").is_dir())
+        .unwrap_or_else(|| panic!("no `migrations` directory above {}", package.display()))
+        .to_owned()
+}
 
 /// A fresh database with a name of its own, dropped at the end of its scope: tests that have one
 /// each can run side by side and touch nothing else.

@@ -53,8 +53,14 @@ const TABLE: (&str, &str) = (
 );
 const QUEUE: (&str, &str) = ("2_queue.sql", "SELECT pgmq.create('jobs');");
 
+/// The binary under test. nextest says where it is, also where the tests came out of an archive.
+fn program() -> PathBuf {
+    std::env::var_os("NEXTEST_BIN_EXE_xtask-db")
+        .map_or_else(|| env!("CARGO_BIN_EXE_xtask-db").into(), PathBuf::from)
+}
+
 fn xtask_db(url: &str, args: &[&str], directory: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_xtask-db"))
+    Command::new(program())
         .args(args)
         .args(["--migrations".as_ref(), directory.as_os_str()])
         .env("DATABASE_URL", url)
@@ -273,7 +279,7 @@ fn errors_say_what_to_do_and_never_the_password() {
     );
     assert!(error.contains("no migrations directory"), "{error}");
 
-    let none = Command::new(env!("CARGO_BIN_EXE_xtask-db"))
+    let none = Command::new(program())
         .arg("setup")
         .env_remove("DATABASE_URL")
         .output()

@@ -809,9 +809,7 @@ mod tests {
     #[test]
     fn the_schema_in_the_repository_is_current() {
         let schema = serde_json::to_string_pretty(&schemars::schema_for!(Config)).unwrap() + "\n";
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("schema")
-            .join("xtask.schema.json");
+        let path = fsx::test_package().join("schema").join("xtask.schema.json");
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
             fsx::atomic_write(&path, schema.as_bytes(), fsx::Access::Default).unwrap();
         }

@@ -191,6 +191,14 @@ fn keep_mode(old: &Path, new: &Path, access: Access) -> io::Result<()> {
     }
 }
 
+/// This package where its tests run, which need not be where they were compiled.
+#[cfg(test)]
+pub(crate) fn test_package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .expect("cargo and nextest set it")
+        .into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -647,7 +647,7 @@ mod tests {
     use super::*;
 
     fn fixture(name: &str) -> Report {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        let path = crate::fsx::test_package()
             .join("tests")
             .join("fixtures")
             .join("junit")

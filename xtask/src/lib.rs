@@ -39,6 +39,8 @@ pub mod postgres;
 pub mod probe;
 pub mod proc;
 pub mod services;
+pub mod task_docs;
+pub mod task_graph;
 pub mod term;
 pub mod test_reports;
 pub mod tools;

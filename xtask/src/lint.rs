@@ -13,9 +13,11 @@ use serde::Serialize;
 use crate::config::lint::{Lint, LintLevel};
 use crate::makefile::{Source, Span};
 
+#[cfg(test)]
+mod docs;
 pub mod edit;
 pub mod facts;
-mod names;
+pub mod names;
 pub mod read;
 mod render;
 mod rules;
@@ -320,17 +322,17 @@ pub fn check(facts: &Facts, levels: &Levels) -> Report {
             }
         }
     }
-    let mut seen = HashSet::new();
-    for directory in &facts.directories {
-        // One at a time: what is resolved for it goes with it.
-        let view = View::new(facts, directory, &mut seen);
+    let by_directory = facts.in_each_directory(|view| {
+        let mut found = Found::default();
         for rule in &on {
             if let Check::Directory(check) = rule.check {
                 found.rule = rule.name;
-                check(&view, &mut found);
+                check(view, &mut found);
             }
         }
-    }
+        found.all
+    });
+    found.all.extend(by_directory.into_iter().flatten());
     for rule in &on {
         if let Check::Workspace(check) = rule.check {
             found.rule = rule.name;

@@ -35,6 +35,8 @@
 //!   [`Makefile::resolve`] what cargo-make runs: alias followed, the platform's override laid over,
 //!   `extend` done. Fields by name: [`Task::get`], [`Task::text`], [`Task::texts`], [`Task::flag`]. What
 //!   it names: [`Task::references`].
+//! - [`Makefile::calls`]: the tasks that a resolved task starts, those too that its command names
+//!   (`cargo make NAME`, `cargo xtask parallel NAME…`). [`Task::summary`]: what it does, in a line.
 //! - [`Makefile::plan`]: the steps that a task comes to, as `cargo make --print-steps` shows them.
 //! - [`Loader`]: single directories. Each file is parsed once, and shared.
 //! - [`Problem`]: a file that cargo-make would refuse, with its place; `?` makes it a [`Fault`].
@@ -54,6 +56,7 @@
 //! - `modify_core_tasks` that modifies nothing leaves the core tasks out.
 //! - A list at `extend` takes tables only; a string in it is refused.
 
+mod calls;
 mod discover;
 mod load;
 mod merge;
@@ -61,6 +64,8 @@ pub mod parse;
 mod plan;
 pub mod schema;
 mod task;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +73,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use calls::{Named, WITH_VALUE, masked, named, shown};
 pub use load::{Loader, Member, Model};
 pub use merge::{Form, Unresolved, braced, form, variables_of};
 pub use parse::{ExtendRef, RelativeTo, TaskFile};

@@ -23,7 +23,7 @@ async fn health_follows_the_database_away_and_back() {
     );
     worker.wait_health(false).await;
 
-    let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let migrations = xtask_db::test_root().join("migrations");
     setup(&SetupOptions {
         url: world.database.url().into(),
         pgmq: true,
@@ -99,7 +99,7 @@ async fn a_service_waits_for_its_database_but_not_for_ever() {
         ],
     );
     service.wait_health(false).await;
-    let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let migrations = xtask_db::test_root().join("migrations");
     setup(&SetupOptions {
         url: world.database.url().into(),
         pgmq: true,

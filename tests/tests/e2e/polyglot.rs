@@ -1,6 +1,5 @@
 //! Tasks whose steps run in four languages.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -57,8 +56,7 @@ const FOREIGN: [&Language; 3] = [&PYTHON, &RUBY, &TYPESCRIPT];
 
 impl Language {
     async fn start(&self, world: &World) -> Service {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let directory = root.join(self.directory);
+        let directory = xtask_db::test_root().join(self.directory);
         assert!(
             directory.join(self.product).exists(),
             "the {0} worker is not built: `cargo make build-{0}`, or `cargo xtask make test-e2e-polyglot`, which does",

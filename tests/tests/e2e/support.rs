@@ -156,7 +156,7 @@ pub(crate) struct World {
 impl World {
     /// A fresh database, no services. The timings are short unless a test has its own.
     pub(crate) async fn new(own: &[(&str, &str)]) -> Self {
-        let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+        let migrations = xtask_db::test_root().join("migrations");
         let database = TempDatabase::create(&database_url(), Some(&migrations))
             .await
             .unwrap();

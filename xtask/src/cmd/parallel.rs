@@ -482,10 +482,14 @@ fn summary(term: &Term, reports: &[Report], elapsed: Duration) -> String {
     };
     let skipped = count(Outcome::Unavailable);
     let passed = count(Outcome::Passed);
+    let called_off = count(Outcome::Skipped);
     let mut counts = format!(
         "{passed} passed, {} failed",
-        reports.len() - passed - skipped
+        reports.len() - passed - skipped - called_off
     );
+    if called_off > 0 {
+        counts.push_str(&format!(", {called_off} not run"));
+    }
     if skipped > 0 {
         counts.push_str(&format!(", {skipped} SKIPPED"));
     }
@@ -624,7 +628,7 @@ mod tests {
               lint-go        0.00s  skipped, as another task failed
               lint-ruby      0.00s  SKIPPED
                                     `ruby` is missing
-              1 passed, 2 failed, 1 SKIPPED in 12s (one after the other: 13s)"#]]
+              1 passed, 1 failed, 1 not run, 1 SKIPPED in 12s (one after the other: 13s)"#]]
         .assert_eq(&format!("summary:{text}"));
     }
 

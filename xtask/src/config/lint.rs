@@ -86,7 +86,7 @@ impl Default for Lint {
                 "setup",
                 "setup-system",
             ]),
-            required: words(&["build", "clean", "format", "lint", "test"]),
+            required: words(&["build", "clean", "format", "lint"]),
             categories: Vec::new(),
             entry_points: words(&["default", "ci-*"]),
             names: words(&["default", "ci-*"]),
@@ -107,6 +107,7 @@ impl Default for Lint {
             docs: words(&[
                 "*.md",
                 "docs/**/*.md",
+                ".ci/*",
                 ".github/**/*.md",
                 ".github/**/*.yml",
                 ".github/**/*.yaml",

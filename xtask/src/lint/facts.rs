@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::edit::Edit;
 use super::names::{self, Mention};
 use crate::config::lint::Lint;
 use crate::makefile::{
-    Entry, Field, Makefile, Reference, Source, Span, Task, TaskFile, Value, Via,
+    self, Entry, Field, Makefile, Reference, Source, Span, Task, TaskFile, Value, Via,
 };
 
 /// All of it.
@@ -41,6 +41,14 @@ pub struct Facts {
     pub config_words: BTreeSet<String>,
     /// The tasks that write test reports, by the patterns of `[tests.*] tasks`.
     pub test_tasks: Vec<String>,
+    /// Which of `files` a text is, by its address.
+    pub(super) by_source: OnceLock<HashMap<usize, usize>>,
+    /// What [`Facts::firsts`] says.
+    pub(super) firsts: OnceLock<Vec<bool>>,
+    /// What [`Facts::shared`] says.
+    pub(super) shared: OnceLock<BTreeSet<String>>,
+    /// Which of `directories` a path is.
+    pub(super) by_path: OnceLock<HashMap<String, usize>>,
 }
 
 /// A task file.
@@ -176,25 +184,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// `seen`: the sets of files that other directories inherit, to which this one's is added.
-    #[must_use]
-    pub fn new(
-        facts: &'a Facts,
-        directory: &'a Directory,
-        seen: &mut HashSet<Vec<usize>>,
-    ) -> View<'a> {
-        let inherited = directory
-            .makefile
-            .files
-            .iter()
-            .map(|file| &file.source)
-            .filter(|source| !Arc::ptr_eq(source, &directory.own))
-            .map(|source| Arc::as_ptr(source) as usize)
-            .collect();
+    /// The view from the `n`th directory.
+    fn new(facts: &'a Facts, n: usize, directory: &'a Directory) -> View<'a> {
         View {
             facts,
             directory,
-            first: seen.insert(inherited),
+            first: facts.firsts().get(n).copied().unwrap_or(true),
             resolved: RefCell::default(),
         }
     }
@@ -335,19 +330,24 @@ pub fn calls(task: &Task, directory: &str) -> Vec<Call> {
     let Some(args) = task.get("args") else {
         return found;
     };
-    if !task.text("command").is_some_and(is_cargo) {
-        return found;
-    }
     let elements: Vec<&Value> = args.value.elements().iter().collect();
     let words: Vec<&str> = elements
         .iter()
         .map(|it| it.as_str().unwrap_or(""))
         .collect();
-    for (at, how) in called_words(&words, || in_directory(directory, task.text("cwd"))) {
+    let program = task.text("command").unwrap_or_default();
+    for it in makefile::named(program, &words, task.text("cwd")) {
+        let how = if it.parallel {
+            How::Parallel(it.together)
+        } else if it.elsewhere {
+            How::Make(None)
+        } else {
+            How::Make(in_directory(directory, it.cwd.as_deref()))
+        };
         found.push(Call {
-            name: words[at].to_owned(),
+            name: words[it.at].to_owned(),
             how,
-            span: elements[at].span,
+            span: elements[it.at].span,
             source: args.source.clone(),
         });
     }
@@ -358,84 +358,6 @@ pub fn calls(task: &Task, directory: &str) -> Vec<Call> {
 #[must_use]
 pub fn is_cargo(command: &str) -> bool {
     matches!(command, "cargo" | "cargo.exe" | "${CARGO}")
-}
-
-/// Where in `words` (what follows `cargo`) tasks are called.
-fn called_words(words: &[&str], make: impl Fn() -> Option<String>) -> Vec<(usize, How)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let rest = &words[at..];
-        // At the beginning, or after `cargo` in a wrapped command: `… -- cargo xtask parallel a b`.
-        let starts = at == 0 || words[at - 1] == "cargo";
-        match rest {
-            ["xtask", "parallel", ..] if starts => {
-                let mut together = true;
-                let mut value = false;
-                let mut named = Vec::new();
-                at += 2;
-                while at < words.len() && words[at] != "--" {
-                    let word = words[at];
-                    if value {
-                        together &= word != "1";
-                        value = false;
-                    } else if matches!(word, "--jobs" | "-j") {
-                        value = true;
-                    } else if matches!(word, "--format" | "--color" | "-C") {
-                        at += 1;
-                    } else if word == "--jobs=1" || word == "-j1" {
-                        together = false;
-                    } else if !word.starts_with('-') && is_name(word) {
-                        named.push(at);
-                    }
-                    at += 1;
-                }
-                found.extend(named.into_iter().map(|at| (at, How::Parallel(together))));
-            }
-            ["make", ..] | ["xtask", "make", ..] if starts => {
-                let several = rest[0] == "xtask";
-                at += if several { 2 } else { 1 };
-                while at < words.len() && words[at] != "--" {
-                    let word = words[at];
-                    if matches!(
-                        word,
-                        "--profile"
-                            | "-p"
-                            | "--cwd"
-                            | "--makefile"
-                            | "--env"
-                            | "-e"
-                            | "-C"
-                            | "--loglevel"
-                            | "-l"
-                            | "--format"
-                            | "--color"
-                    ) {
-                        at += 2;
-                        // Elsewhere, or with another file: nothing is known of it.
-                        if matches!(word, "--cwd" | "--makefile" | "-C") {
-                            return found;
-                        }
-                        continue;
-                    }
-                    if !word.starts_with('-') && is_name(word) {
-                        found.push((at, How::Make(make())));
-                        if !several {
-                            break;
-                        }
-                    }
-                    at += 1;
-                }
-                return found;
-            }
-            _ => at += 1,
-        }
-    }
-    found
-}
-
-fn is_name(word: &str) -> bool {
-    !word.is_empty() && !word.contains(['$', '@', ' ', '{', '*'])
 }
 
 /// `cwd` seen from `directory`: relative to the root; none where it leaves it or has variables.
@@ -489,11 +411,14 @@ pub fn programs(task: &Task) -> Vec<Vec<String>> {
 /// The entry of a task in the file that a field stands in.
 #[must_use]
 pub fn value_in<'a>(facts: &'a Facts, source: &Arc<Source>, name: &str) -> Option<&'a Value> {
-    let file = facts
-        .files
-        .iter()
-        .find(|file| Arc::ptr_eq(&file.file.source, source))?;
-    file.value(name)
+    let address = |source: &Arc<Source>| Arc::as_ptr(source) as usize;
+    let known = facts.by_source.get_or_init(|| {
+        let files = facts.files.iter().enumerate();
+        files
+            .map(|(n, file)| (address(&file.file.source), n))
+            .collect()
+    });
+    facts.files.get(*known.get(&address(source))?)?.value(name)
 }
 
 /// Whether a field was written at this very task, in one of its files.
@@ -524,7 +449,13 @@ pub fn add_key(source: &Source, task: &Value, line: &str) -> Option<Edit> {
             edit(at..at, format!(", {line}"))
         }
         '[' => {
-            let after = ["private", "category", "description", "extend"]
+            // A description comes first.
+            let above: &[&str] = if line.starts_with("description") {
+                &["extend"]
+            } else {
+                &["private", "category", "description", "extend"]
+            };
+            let after = above
                 .iter()
                 .filter_map(|key| task.entry(key))
                 .map(|entry| entry.value.span.range())
@@ -596,7 +527,62 @@ impl Facts {
     /// The directory of this path.
     #[must_use]
     pub fn directory(&self, path: &str) -> Option<&Directory> {
-        self.directories.iter().find(|it| it.path == path)
+        let known = self.by_path.get_or_init(|| {
+            let all = self.directories.iter().enumerate();
+            all.map(|(n, it)| (it.path.clone(), n)).collect()
+        });
+        self.directories.get(*known.get(path)?)
+    }
+
+    /// What `look` finds in each directory, in their order; several threads look.
+    pub fn in_each_directory<T: Send>(&self, look: impl Fn(&View) -> T + Sync) -> Vec<T> {
+        self.firsts();
+        let all: Vec<(usize, &Directory)> = self.directories.iter().enumerate().collect();
+        let look_at = |part: &[(usize, &Directory)]| -> Vec<T> {
+            // One view at a time: what is resolved for it goes with it.
+            let views = part.iter().map(|(n, it)| View::new(self, *n, it));
+            views.map(|view| look(&view)).collect()
+        };
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = available.min(all.len() / 32).min(8);
+        if threads < 2 {
+            return look_at(&all);
+        }
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = all
+                .chunks(all.len().div_ceil(threads))
+                .map(|part| (part, scope.spawn(|| look_at(part))))
+                .collect();
+            let done = parts.into_iter();
+            // A thread that ended badly is done over, where the failure is shown.
+            done.flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| look_at(part)))
+                .collect()
+        })
+    }
+
+    /// Of each directory, whether it is the first that inherits from just these files.
+    fn firsts(&self) -> &[bool] {
+        self.firsts.get_or_init(|| {
+            let mut seen: HashSet<Vec<usize>> = HashSet::new();
+            let inherited = |it: &Directory| -> Vec<usize> {
+                let files = it.makefile.files.iter().map(|file| &file.source);
+                files
+                    .filter(|source| !Arc::ptr_eq(source, &it.own))
+                    .map(|source| Arc::as_ptr(source) as usize)
+                    .collect()
+            };
+            let directories = self.directories.iter();
+            directories.map(|it| seen.insert(inherited(it))).collect()
+        })
+    }
+
+    /// The shared files, as they are shown.
+    #[must_use]
+    pub fn shared(&self) -> &BTreeSet<String> {
+        self.shared.get_or_init(|| {
+            let files = self.files.iter().filter(|it| it.shared);
+            files.map(|it| it.file.source.shown.clone()).collect()
+        })
     }
 
     /// Every name that something refers to, whatever it means there: by whom is not asked.
@@ -653,34 +639,6 @@ pub type Counts<'a> = BTreeMap<&'a str, usize>;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tasks_that_a_command_line_calls() {
-        let found = |line: &str| -> Vec<(String, How)> {
-            let words: Vec<&str> = line.split(' ').collect();
-            called_words(&words, || Some("x".to_owned()))
-                .into_iter()
-                .map(|(at, how)| (words[at].to_owned(), how))
-                .collect()
-        };
-        let at_once = |name: &str| (name.to_owned(), How::Parallel(true));
-        let in_turn = |name: &str| (name.to_owned(), How::Parallel(false));
-        assert_eq!(found("xtask parallel a b"), [at_once("a"), at_once("b")]);
-        assert_eq!(
-            found("xtask parallel --jobs 1 --keep-going a b"),
-            [in_turn("a"), in_turn("b")]
-        );
-        assert_eq!(
-            found("xtask with-services db -- cargo xtask parallel a"),
-            [at_once("a")]
-        );
-        let make = |name: &str| (name.to_owned(), How::Make(Some("x".to_owned())));
-        assert_eq!(found("make --profile ci build arg"), [make("build")]);
-        assert_eq!(found("xtask make --yes a b"), [make("a"), make("b")]);
-        assert_eq!(found("make --cwd x build"), []);
-        assert_eq!(found("run make a"), []);
-        assert_eq!(found("make ${@}"), []);
-    }
 
     #[test]
     fn a_working_directory_is_seen_from_where_the_task_runs() {

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use crate::config::lint::Lint;
 use crate::glob;
+use crate::makefile::WITH_VALUE;
 
 /// The action that a name begins with: the longest of `actions` that is the name or is followed by `-`.
 #[must_use]
-pub(super) fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
+pub fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
     lint.actions
         .iter()
         .filter(|action| {
@@ -21,7 +22,7 @@ pub(super) fn action<'a>(lint: &'a Lint, name: &str) -> Option<&'a str> {
 /// `TARGET-ACTION` turned round: `python-lint` to `lint-python`. None where the name begins with an
 /// action, or does not end with one.
 #[must_use]
-pub(super) fn turned(lint: &Lint, name: &str) -> Option<String> {
+pub fn turned(lint: &Lint, name: &str) -> Option<String> {
     if action(lint, name).is_some() {
         return None;
     }
@@ -37,19 +38,19 @@ pub(super) fn turned(lint: &Lint, name: &str) -> Option<String> {
 
 /// Whether a name says that the task is there to be extended.
 #[must_use]
-pub(super) fn is_base(lint: &Lint, name: &str) -> bool {
+pub fn is_base(lint: &Lint, name: &str) -> bool {
     lint.bases.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether one of the patterns matches.
 #[must_use]
-pub(super) fn any(patterns: &[String], name: &str) -> bool {
+pub fn any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| glob::matches(pattern, name))
 }
 
 /// A task that a document names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mention {
+pub struct Mention {
     /// The task.
     pub name: String,
     /// Where, in bytes.
@@ -59,7 +60,7 @@ pub(super) struct Mention {
 /// The tasks that a text tells people to call: words after `cargo make`, `cargo xtask make` and
 /// `cargo xtask parallel`. In Markdown only what stands in code.
 #[must_use]
-pub(super) fn mentions(text: &str, markdown: bool) -> Vec<Mention> {
+pub fn mentions(text: &str, markdown: bool) -> Vec<Mention> {
     let mut found = Vec::new();
     if !text.contains("cargo make") && !text.contains("cargo xtask") {
         return found;
@@ -123,24 +124,6 @@ const COMMANDS: [(&str, bool); 4] = [
     ("cargo xtask parallel ", true),
     ("cargo make ", false),
     ("cargo-make make ", false),
-];
-
-/// Flags that take a value, in the two command lines.
-const WITH_VALUE: [&str; 14] = [
-    "-p",
-    "--profile",
-    "--cwd",
-    "-C",
-    "--makefile",
-    "-e",
-    "--env",
-    "--env-file",
-    "-l",
-    "--loglevel",
-    "--format",
-    "--color",
-    "--jobs",
-    "-j",
 ];
 
 fn commands(code: &str, start: usize, found: &mut Vec<Mention>) {

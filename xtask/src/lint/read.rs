@@ -1,6 +1,6 @@
 //! The edge: reads what the rules look at, and writes what they mend.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,6 +74,7 @@ pub fn read(root: &Path, config: &Config) -> anyhow::Result<Input> {
         .as_ref()
         .and_then(|it| toml_edit::Document::parse(it.text.clone()).ok());
     let has = |key: &str| parsed.as_ref().is_some_and(|it| it.contains_key(key));
+    let named = parsed.as_ref().map(Named::new).unwrap_or_default();
     let mut facts = Facts {
         workspace: has("workspace"),
         root_package: has("package"),
@@ -81,9 +82,7 @@ pub fn read(root: &Path, config: &Config) -> anyhow::Result<Input> {
             .into_iter()
             .filter(|(path, _)| !path.is_empty())
             .map(|(path, makefile)| Member {
-                span: parsed
-                    .as_ref()
-                    .map_or(Span::default(), |it| named_at(it, &path)),
+                span: named.place(&path),
                 path,
                 makefile,
             })
@@ -160,20 +159,46 @@ fn files(
     Ok(all.into_values().collect())
 }
 
-/// Where a workspace's manifest names a member: its entry, or the pattern that it fits.
-fn named_at(manifest: &toml_edit::Document<String>, path: &str) -> Span {
-    let members = manifest
-        .get("workspace")
-        .and_then(|it| it.get("members"))
-        .and_then(|it| it.as_array());
-    let entries = members.into_iter().flatten();
-    let mut fits = entries.filter(|it| {
-        it.as_str()
-            .is_some_and(|it| it.trim_end_matches('/') == path || glob::matches_path(it, path))
-    });
-    let whole = || manifest.get("workspace")?.span();
-    let span = fits.next().and_then(toml_edit::Value::span).or_else(whole);
-    span.unwrap_or(0..0).into()
+/// Where a workspace's manifest names its members: by entry, or by a pattern.
+#[derive(Default)]
+struct Named {
+    entries: HashMap<String, Span>,
+    patterns: Vec<(String, Span)>,
+    whole: Span,
+}
+
+impl Named {
+    fn new(manifest: &toml_edit::Document<String>) -> Named {
+        let mut named = Named::default();
+        let Some(workspace) = manifest.get("workspace") else {
+            return named;
+        };
+        named.whole = workspace.span().unwrap_or(0..0).into();
+        let members = workspace.get("members").and_then(|it| it.as_array());
+        for entry in members.into_iter().flatten() {
+            let (Some(text), Some(span)) = (entry.as_str(), entry.span()) else {
+                continue;
+            };
+            let text = text.trim_end_matches('/').to_owned();
+            if text.contains('*') {
+                named.patterns.push((text, span.into()));
+            } else {
+                named.entries.insert(text, span.into());
+            }
+        }
+        named
+    }
+
+    fn place(&self, path: &str) -> Span {
+        let fits = || {
+            let mut patterns = self.patterns.iter();
+            patterns.find(|(pattern, _)| glob::matches_path(pattern, path))
+        };
+        match self.entries.get(path) {
+            Some(span) => *span,
+            None => fits().map_or(self.whole, |(_, span)| *span),
+        }
+    }
 }
 
 fn documents(root: &Path, patterns: &[String]) -> anyhow::Result<Vec<Document>> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Finding, Level, Report, rule};
 use crate::github;
+use crate::mask;
 use crate::term::{Style, Term};
 
 /// How much of a source line is shown.
@@ -137,7 +138,16 @@ fn write_finding(out: &mut String, it: &Finding, first: bool, term: &Term) {
     let _ = writeln!(out, "{head}: {}", clean(&it.message));
     let arrow = term.paint(Style::Cyan, &format!("{gutter}-->"));
     let _ = writeln!(out, "{arrow} {}:{}:{}", it.file, it.line, it.column);
-    if !it.text.trim().is_empty() {
+    let hidden = masked(&it.text);
+    if hidden != it.text {
+        // With other letters in it the line has no place to point at.
+        let shown: String = hidden.chars().map(printable).take(WIDTH).collect();
+        let number = term.paint(Style::Cyan, &it.line.to_string());
+        let _ = writeln!(
+            out,
+            "{gutter} {bar}\n{number} {bar} {shown}\n{gutter} {bar}"
+        );
+    } else if !it.text.trim().is_empty() {
         let (line, lead, carets) = excerpt(it);
         let _ = writeln!(out, "{gutter} {bar}");
         let number = term.paint(Style::Cyan, &it.line.to_string());
@@ -193,6 +203,30 @@ fn excerpt(it: &Finding) -> (String, usize, usize) {
     (format!("{before}{shown}{after}"), lead, carets)
 }
 
+/// A line without passwords in URLs, and without the strings that are values of secret names.
+fn masked(line: &str) -> String {
+    let line = mask::mask_urls(line);
+    let mut out = String::new();
+    let mut rest: &str = &line;
+    while let Some(at) = rest.find('=') {
+        let (before, after) = rest.split_at(at + 1);
+        out.push_str(before);
+        rest = after;
+        let name = before[..at].trim_end().trim_end_matches(['"', '\'']);
+        let other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        let name = name.rsplit(other).next().unwrap_or_default();
+        let value = rest.trim_start();
+        let quote = value.chars().next().filter(|it| matches!(it, '"' | '\''));
+        if let Some(quote) = quote.filter(|_| mask::is_secret_name(name)) {
+            let end = value[1..].find(quote).map_or(value.len(), |at| at + 2);
+            out.push_str(&format!(" {quote}{}{quote}", mask::MASK));
+            rest = &value[end..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 /// A control character could tell the terminal something.
 fn printable(c: char) -> char {
     if c.is_control() { ' ' } else { c }
@@ -200,7 +234,56 @@ fn printable(c: char) -> char {
 
 /// The same for a message, which keeps its lines.
 fn clean(text: &str) -> String {
-    text.chars()
+    mask::mask_urls(text)
+        .chars()
         .map(|c| if c == '\n' { c } else { printable(c) })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_line_are_not_shown() {
+        for (line, expected) in [
+            ("API_TOKEN = \"abc\" # x", "API_TOKEN = \"***\" # x"),
+            (
+                "env = { A = \"b\", DB_PASSWORD = 'c', \"MY_KEY\" = \"d\" }",
+                "env = { A = \"b\", DB_PASSWORD = '***', \"MY_KEY\" = \"***\" }",
+            ),
+            (
+                "U = \"postgres://a:hunter2@h/d\"",
+                "U = \"postgres://a:***@h/d\"",
+            ),
+            ("args = [\"a=b\"]", "args = [\"a=b\"]"),
+            ("SECRET = \"open", "SECRET = \"***\""),
+        ] {
+            assert_eq!(masked(line), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_line_is_shown(line in "(KEY|=|\"|'| |ö|\u{1b}|a){0,30}", column in 1_usize..40, end in 1_usize..40) {
+            let it = Finding {
+                rule: "undefined-task",
+                level: Level::Deny,
+                file: "a".to_owned(),
+                line: 1,
+                column,
+                end_line: 1,
+                end_column: end,
+                span: 0..0,
+                text: line,
+                message: "x".to_owned(),
+                help: None,
+                fix: None,
+            };
+            let mut out = String::new();
+            write_finding(&mut out, &it, true, &Term::plain());
+            let escape = out.contains('\u{1b}');
+            proptest::prop_assert!(!escape, "{out:?}");
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! The table of rules: one file a family.
+//! The table of rules: one file a family; the family of bodies has two.
 
 use super::Rule;
 
 mod bodies;
+mod commands;
 pub(super) mod comments;
 mod conventions;
 mod environment;
@@ -12,10 +13,11 @@ mod scripts;
 mod workspace;
 
 /// All rules, by family, in the order of the documentation.
-pub(super) static FAMILIES: [&[Rule]; 8] = [
+pub(super) static FAMILIES: [&[Rule]; 9] = [
     references::RULES,
     keys::RULES,
     bodies::RULES,
+    commands::RULES,
     scripts::RULES,
     environment::RULES,
     conventions::RULES,

@@ -42,7 +42,8 @@ pub(super) fn of_toml(source: &Source, tasks: &[Range<usize>]) -> Vec<Allow> {
         .collect()
 }
 
-/// The comments of a Markdown or YAML file that allow something: for their line and the next.
+/// The comments of a Markdown or YAML file that allow something: for their line and the next, in Markdown
+/// also for the block of code below.
 #[must_use]
 pub(super) fn of_text(source: &Source) -> Vec<Allow> {
     let mut found = Vec::new();
@@ -50,17 +51,40 @@ pub(super) fn of_text(source: &Source) -> Vec<Allow> {
         let line = source.line_at(at);
         let range = source.line_start(line)..source.line_start(line + 1);
         let before = &source.text[range.start..at];
-        let Some(open) = before.rfind("<!--").or_else(|| before.rfind('#')) else {
+        let markdown = source.shown.ends_with(".md");
+        let sign = if markdown { "<!--" } else { "#" };
+        // What an example shows is none.
+        let Some(open) = before.trim_end().strip_suffix(sign).map(str::len) else {
             continue;
         };
         let rest = source.text[at + WORDS.len()..range.end].trim_end();
         let rest = rest.split("-->").next().unwrap_or_default();
         let start = range.start + open;
         let end = at + WORDS.len() + rest.len();
-        let scope = range.start..source.line_start(line + 2);
+        let scope = range.start..if markdown {
+            block_end(source, line + 1)
+        } else {
+            source.line_start(line + 2)
+        };
         found.push(parse(rest, at + WORDS.len(), start..end, scope));
     }
     found
+}
+
+/// Where what stands below a comment in Markdown ends: a block of code as a whole, else a line. Comments
+/// above it belong together.
+fn block_end(source: &Source, mut line: usize) -> usize {
+    let starts = |line: usize, sign: &str| text_of(source, line).trim_start().starts_with(sign);
+    while starts(line, "<!--") {
+        line += 1;
+    }
+    if starts(line, "```") {
+        line += 1;
+        while !starts(line, "```") && source.line_start(line) < source.text.len() {
+            line += 1;
+        }
+    }
+    source.line_start(line + 1)
 }
 
 /// `rest`: what follows `allow(`; `start`: where it begins.
@@ -167,8 +191,8 @@ mod tests {
 
     fn source(text: &str) -> Source {
         Source::new(
-            std::path::PathBuf::from("a"),
-            "a".to_owned(),
+            std::path::PathBuf::from("a.md"),
+            "a.md".to_owned(),
             text.to_owned(),
         )
     }
@@ -223,14 +247,21 @@ mod tests {
         assert_eq!(all[0].reason, "old");
         assert!(all[0].scope.contains(&source.line_start(2)));
         assert!(!all[0].scope.contains(&source.line_start(3)));
+        let text = "<!-- xtask: allow(stale-docs): old -->\n<!-- more -->\n```sh\na\nb\n```\nz\n";
+        let all = of_text(&self::source(text));
+        assert!(all[0].scope.contains(&(text.find("b\n").unwrap())));
+        assert!(!all[0].scope.contains(&(text.find('z').unwrap())));
+        // An open block ends with the text.
+        let text = "<!-- xtask: allow(stale-docs): old -->\n```sh\na\n";
+        assert_eq!(of_text(&self::source(text))[0].scope.end, text.len());
     }
 
     proptest::proptest! {
         #[test]
         fn every_text_is_read(text in "([#\"'\\\\\\n =\\[\\]a,():é]|xtask: allow\\(|<!--|-->){0,40}") {
             let source = source(&text);
-            of_toml(&source, &[]);
-            of_text(&source);
+            let _ = of_toml(&source, &[]);
+            let _ = of_text(&source);
         }
     }
 }

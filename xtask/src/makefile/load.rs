@@ -446,6 +446,27 @@ impl Model {
         })
     }
 
+    /// The names and directories (below the root, with `/`) of the members, without their task files.
+    ///
+    /// # Errors
+    /// When the workspace's manifests cannot be read.
+    pub fn directories(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
+        let places = super::discover::places(root)?;
+        Ok(places
+            .into_iter()
+            .map(|place| (place.name, place.directory))
+            .collect())
+    }
+
+    /// The directory below the root whose tasks one means who stands in `from`: the nearest one upwards
+    /// with a `Makefile.toml`, else the root.
+    #[must_use]
+    pub fn directory_at(root: &Path, from: &Path) -> PathBuf {
+        let mut above = from.ancestors().take_while(|it| it.starts_with(root));
+        let found = above.find(|it| it.join("Makefile.toml").is_file());
+        found.unwrap_or(root).to_path_buf()
+    }
+
     /// The member that a directory lies in: the nearest one upwards.
     #[must_use]
     pub fn member_at(&self, directory: &Path) -> Option<&Member> {

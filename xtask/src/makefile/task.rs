@@ -139,6 +139,24 @@ pub enum Via {
     Alias,
     /// `extend`.
     Extend,
+    /// The task's own command: [`super::Makefile::calls`].
+    Command,
+}
+
+impl Via {
+    /// In words: "`a` … `b`".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Via::Dependency => "depends on",
+            Via::RunTask => "runs",
+            Via::RunParallel => "runs in parallel",
+            Via::Cleanup => "cleans up with",
+            Via::Alias => "is an alias of",
+            Via::Extend => "extends",
+            Via::Command => "calls",
+        }
+    }
 }
 
 /// A task that a task refers to.

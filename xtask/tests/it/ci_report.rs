@@ -1,9 +1,8 @@
 //! `cargo xtask ci report` on reports of real test programs.
 
 use std::fs;
-use std::path::Path;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, root};
 
 const CONFIG: &str = "
 [tests.rust]
@@ -26,7 +25,8 @@ fn fixture() -> Fixture {
 
 /// A report that a real program wrote.
 fn real(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let path = root()
+        .join("xtask")
         .join("tests")
         .join("fixtures")
         .join("junit");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, cargo, root};
 
 /// Edges of the fixture (`core` is renamed in `client`, inherited in `api`; cycles over dev edges):
 ///
@@ -662,10 +662,8 @@ fn a_workspace_below_the_repositorys_top() {
 fn this_workspaces_graph_is_the_one_that_cargo_sees() {
     use std::collections::BTreeSet;
     use xtask::ci::git::Git;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the root");
-    let mut command = Command::new(env!("CARGO"));
+    let root = &root();
+    let mut command = cargo();
     let run = Run::of(
         command
             .args(["metadata", "--no-deps", "--format-version", "1"])

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, cargo};
 
 /// Names that a harness of one's own may give, all of which nextest's expressions have to hold.
 const NAMES: [&str; 22] = [
@@ -141,12 +141,14 @@ fn every_test_runs_once_by_earlier_times_whatever_its_name() {
 #[test]
 fn every_test_runs_once_from_an_archive_sliced_by_number() {
     let fixture = fixture();
-    let mut archive = std::process::Command::new(env!("CARGO"));
+    let mut archive = cargo();
     archive
         .args(["nextest", "archive", "--archive-file", "tests.tar.zst"])
         .env_remove("CARGO_TARGET_DIR")
         .current_dir(fixture.root());
     Run::of(&mut archive).code(0);
+    let target = fixture.path("target");
+    fs::remove_dir_all(&target).unwrap();
     let shards = shards(&fixture, &["--of", "2"]);
     assert_eq!(
         shards[1],
@@ -156,6 +158,7 @@ fn every_test_runs_once_from_an_archive_sliced_by_number() {
         run_all(&fixture, &shards, &["--archive", "tests.tar.zst"]),
         each_once()
     );
+    assert!(!target.join("debug").exists(), "nothing was compiled");
 }
 
 #[test]

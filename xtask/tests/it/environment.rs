@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, xtask_word};
 
 /// Everything that a shell could trip over; no NUL, which no environment can hold.
 const HOSTILE: &[(&str, &str)] = &[
@@ -155,9 +155,9 @@ fn secrets_are_never_shown_but_reach_the_child() {
             .prints("API_KEY")
             .never_shows("hunter2");
     }
-    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let xtask = xtask_word();
     let run = fixture
-        .run(&["exec", "--", xtask, "setup-env", "--print", "sh"])
+        .run(&["exec", "--", &xtask, "setup-env", "--print", "sh"])
         .code(0);
     // In the child they are the process's own: nothing is left to print.
     assert_eq!(run.stdout(), "");
@@ -203,7 +203,7 @@ fn a_malformed_file_is_placed_and_not_shown() {
 fn exec_ends_with_the_commands_own_code() {
     let fixture = Fixture::new("");
     fixture
-        .run(&["exec", "--", env!("CARGO_BIN_EXE_xtask"), "no-such"])
+        .run(&["exec", "--", &xtask_word(), "no-such"])
         .code(2);
     fixture
         .run(&["exec", "--", "no-such-program"])

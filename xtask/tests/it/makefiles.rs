@@ -3,15 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace")
-        .into()
-}
+use crate::support::{cargo, root};
 
 fn cargo_make(directory: &Path, args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
+    let output = cargo()
         .args(["make", "--disable-check-for-updates", "--loglevel", "error"])
         .args(args)
         .current_dir(directory)

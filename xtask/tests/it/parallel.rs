@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, xtask, xtask_word};
 
 /// Tasks that print long texts, fail, and wait. `{xtask}` prints hundreds of lines at once.
 fn fixture() -> Fixture {
     let fixture = Fixture::new("");
-    let xtask = env!("CARGO_BIN_EXE_xtask").replace('\\', "\\\\");
+    let xtask = xtask_word().replace('\\', "\\\\");
     fixture.file(
         "Makefile.toml",
         &format!(
@@ -136,11 +136,7 @@ install.any = "get rubyx"
     // The workspace's own directory of tools counts, too.
     let name = format!("rubyx{}", std::env::consts::EXE_SUFFIX);
     std::fs::create_dir_all(fixture.path("tools/bin")).unwrap();
-    std::fs::copy(
-        env!("CARGO_BIN_EXE_xtask"),
-        fixture.path("tools/bin").join(name),
-    )
-    .unwrap();
+    std::fs::copy(xtask(), fixture.path("tools/bin").join(name)).unwrap();
     let config = fixture.path(".config/xtask.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let search = "[tools.rubyx]\nsearch = [\"tools/bin\"]";

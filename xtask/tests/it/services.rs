@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, free_port, server};
+use crate::support::{Fixture, free_port, server, xtask_word};
 
 #[cfg(target_os = "linux")]
 mod crash;

@@ -7,6 +7,29 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+/// The binary under test. nextest says where it is, also where the tests came out of an archive.
+pub(crate) fn xtask() -> PathBuf {
+    std::env::var_os("NEXTEST_BIN_EXE_xtask")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_xtask")), PathBuf::from)
+}
+
+/// [`xtask`] as a word of a command line.
+pub(crate) fn xtask_word() -> String {
+    xtask().display().to_string()
+}
+
+/// This repository, where the tests run: not where they were compiled, as there may be an archive between.
+pub(crate) fn root() -> PathBuf {
+    let member = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo and nextest set it");
+    let root = Path::new(&member).parent();
+    root.expect("xtask lies in the workspace").to_path_buf()
+}
+
+/// The cargo that runs the tests.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// A workspace in a temporary directory that ends with the value.
 pub(crate) struct Fixture {
     dir: TempDir,
@@ -48,7 +71,7 @@ impl Fixture {
     /// The binary under test, in this workspace, with an environment that holds no accident of the
     /// machine's: PATH and what processes need to start at all.
     pub(crate) fn xtask(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(xtask());
         command
             .args(args)
             .current_dir(self.root())
@@ -220,9 +243,8 @@ pub(crate) fn server() -> String {
 
 /// A program of `examples/`.
 pub(crate) fn example(name: &str) -> String {
-    let xtask = Path::new(env!("CARGO_BIN_EXE_xtask"));
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    let path = xtask.with_file_name("examples").join(name);
+    let path = xtask().with_file_name("examples").join(name);
     assert!(path.is_file(), "`{}` is not built", path.display());
     path.display().to_string().replace('\\', "/")
 }

@@ -1,16 +1,10 @@
 //! The repository's habits, as tests: what is not checked decays.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-/// The repository's root.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace")
-        .into()
-}
+use crate::support::{cargo, root};
 
 fn lines_of(command: &mut Command) -> Vec<String> {
     let output = command
@@ -46,7 +40,7 @@ fn files() -> Vec<String> {
 /// Design: every CI job compiles xtask from nothing, so its price is held here.
 #[test]
 fn xtask_stays_slim() {
-    let mut crates = lines_of(Command::new(env!("CARGO")).args([
+    let mut crates = lines_of(cargo().args([
         "tree",
         "--package",
         "xtask",
@@ -114,6 +108,23 @@ fn no_task_file_holds_a_script() {
         })
         .collect();
     assert_eq!(found, Vec::<String>::new());
+}
+
+/// CI compiles tests once and runs them elsewhere, out of an archive: what a test needs, it has to ask for
+/// as it runs (`support::xtask`, `support::root`, `xtask_db::test_root`).
+#[test]
+fn no_test_knows_where_it_was_compiled() {
+    let fixed = ["_MANIFEST_DIR\")", "_BIN_EXE_", "\")"].map(|it| format!("env!(\"CARGO{it}"));
+    // Where it runs without nextest's variable: with cargo, in the same place.
+    let but = ["xtask/tests/it/support.rs", "xtask-db/tests/integration.rs"];
+    for file in files()
+        .iter()
+        .filter(|it| it.contains("tests/") && it.ends_with(".rs"))
+    {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let known = fixed.iter().any(|it| text.contains(it.as_str()));
+        assert!(!known || but.contains(&file.as_str()), "{file}");
+    }
 }
 
 /// rustc does not report a file that no `mod` line names; this does.

@@ -3,22 +3,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use clap::Parser as _;
 use xtask::NoCommands;
 use xtask::cmd::Cli;
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, cargo, root};
 
-/// Each file of `.github`: its path from the root, and its text.
+/// Each YAML file of `.github`: its path from the root, and its text.
 fn files() -> Vec<(String, String)> {
     fn collect(directory: &Path, found: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                collect(&path, found);
-            } else {
+                if !path.ends_with(".venv") {
+                    collect(&path, found);
+                }
+            } else if path.extension().is_some_and(|it| it == "yml") {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push((path.display().to_string(), text));
             }
@@ -28,10 +29,6 @@ fn files() -> Vec<(String, String)> {
     collect(&root().join(".github"), &mut found);
     assert!(found.len() >= 3, "{found:?}");
     found
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The value of each `key:` line, whatever list it is in: `file:line`, value.
@@ -51,7 +48,7 @@ fn values(key: &str) -> Vec<(String, String)> {
 
 /// What people can call at the root.
 fn tasks() -> Vec<String> {
-    let output = Command::new(env!("CARGO"))
+    let output = cargo()
         .args(["make", "--disable-check-for-updates", "--loglevel", "error"])
         .arg("--list-all-steps")
         .current_dir(root())

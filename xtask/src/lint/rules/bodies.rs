@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::lint::facts::{self, How, has_alias, home, is_own};
 use crate::lint::names;
 use crate::lint::{Check, Facts, Family, File, Found, Level, Rule, View};
-use crate::makefile::{Field, Source, Span, Task, Value, Via};
+use crate::makefile::{Source, Span, Task, Value, Via};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -108,56 +108,6 @@ pub(super) static RULES: &[Rule] = &[
         fixable: false,
         check: Check::Directory(orphaning_fork),
     },
-    Rule {
-        name: "test-can-skip",
-        family: Family::Bodies,
-        level: Level::Deny,
-        what: "a test task with a condition, or one that is disabled",
-        why: "cargo-make says \"Skipping Task\" and ends with 0: a variable that is not set turns into a green run of no test",
-        mend: "let the test command check what it needs, and fail",
-        fixable: false,
-        check: Check::Directory(test_can_skip),
-    },
-    Rule {
-        name: "ignored-errors",
-        family: Family::Bodies,
-        level: Level::Deny,
-        what: "a check whose failure is ignored",
-        why: "`ignore_errors` lets the task end with 0 whatever it found: a check that cannot fail is none",
-        mend: "remove it; what may fail is no check",
-        fixable: false,
-        check: Check::Directory(ignored_errors),
-    },
-    Rule {
-        name: "stranger-crate",
-        family: Family::Bodies,
-        level: Level::Deny,
-        what: "`cargo X` with an X that is no part of cargo, and no `install_crate`",
-        why: "where X is missing, cargo-make installs the crate `cargo-X` from the registry, whoever owns that name",
-        mend: "say `install_crate = false` (a base can say it for all), or name the crate that is meant",
-        fixable: true,
-        check: Check::Directory(stranger_crate),
-    },
-    Rule {
-        name: "whole-workspace",
-        family: Family::Bodies,
-        level: Level::Warn,
-        what: "a member's task that works on the whole workspace",
-        why: "`--all` and `--workspace` mean all members wherever cargo stands: the same work is done once for each member",
-        mend: "name the member: `--package`",
-        fixable: false,
-        check: Check::Directory(whole_workspace),
-    },
-    Rule {
-        name: "no-test-target",
-        family: Family::Bodies,
-        level: Level::Deny,
-        what: "`--test` with a pattern at a root without a package",
-        why: "cargo looks for test targets in the package of the directory: at a virtual root \"no test target matches\"",
-        mend: "name the package with `--package`",
-        fixable: false,
-        check: Check::Directory(no_test_target),
-    },
 ];
 
 fn quoted(names: &[&str]) -> String {
@@ -211,7 +161,9 @@ fn does_nothing(view: &View, found: &mut Found) {
         let own = ["linux", "windows", "mac"];
         let raw = view.raw(&task.name);
         let overridden = raw.is_some_and(|it| own.iter().any(|key| it.get(key).is_some()));
-        let hook = matches!(&*task.name, "init" | "end" | "empty" | "default");
+        // One of cargo-make's own, emptied; or one that says that it is gone.
+        let hook = raw.is_some_and(|it| it.definitions.iter().any(|it| it.source.is_internal()))
+            || task.get("deprecated").is_some();
         let base = names::is_base(&view.facts.lint, &task.name);
         if let Some((source, key)) = home(&task)
             && !overridden
@@ -306,7 +258,15 @@ fn repeated_field(view: &View, found: &mut Found) {
         for (name, field) in raw.fields.iter() {
             let structural = matches!(
                 name,
-                "extend" | "clear" | "linux" | "windows" | "mac" | "script" | "install_script"
+                "extend"
+                    | "clear"
+                    | "linux"
+                    | "windows"
+                    | "mac"
+                    | "script"
+                    | "install_script"
+                    | "category"
+                    | "private"
             );
             let Some(old) = base.get(name).filter(|_| !structural) else {
                 continue;
@@ -349,6 +309,8 @@ fn copied_condition(_: &Facts, file: &File, found: &mut Found) {
             None => {
                 first.insert(key, (&task.key, condition.key_span));
             }
+            // It repeats its base's: `repeated-field` says so.
+            Some((name, _)) if task.value.get("extend").and_then(Value::as_str) == Some(name) => {}
             Some((name, span)) => {
                 let source = &file.file.source;
                 found
@@ -383,56 +345,45 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
         name: &'a str,
         source: &'a std::sync::Arc<Source>,
         key: Span,
-        files: usize,
     }
-    let mut first: HashMap<String, First> = HashMap::new();
-    let (mut seen, mut all) = (std::collections::HashSet::new(), Vec::new());
-    for directory in &facts.directories {
-        let view = View::new(facts, directory, &mut seen);
-        for raw in view.raws() {
-            let Some((source, key)) = home(raw) else {
-                continue;
-            };
+    let mut first: HashMap<&str, First> = HashMap::new();
+    let all = facts.in_each_directory(|view| {
+        let bodies = view.raws().filter_map(|raw| {
+            let (source, key) = home(raw)?;
             let own = ["args", "command", "script", "run_task"]
                 .iter()
                 .filter_map(|name| raw.get(name))
                 .any(|field| std::sync::Arc::ptr_eq(&field.source, source));
-            if !own {
-                continue;
-            }
-            let Some(task) = view.task(&raw.name) else {
-                continue;
-            };
-            let Some(text) = body(&task, facts.lint.min_copied_lines) else {
-                continue;
-            };
-            all.push((text, raw, source, key, view.shared_file()));
-        }
-    }
+            let task = view.task(&raw.name).filter(|_| own)?;
+            let text = body(&task, facts.lint.min_copied_lines)?;
+            let inherited = view.shared_file().map(str::to_owned);
+            Some((text, raw.clone(), source.clone(), key, inherited))
+        });
+        bodies.collect::<Vec<_>>()
+    });
     let places = facts.files.iter().filter(|file| file.shared);
     let shared: Vec<&str> = places.map(|it| it.file.source.shown.as_str()).collect();
     let mut said = std::collections::HashSet::new();
-    for (text, raw, source, key, inherited) in all {
+    for (text, raw, source, key, inherited) in all.iter().flatten() {
         // A shared task is seen from every directory.
         if !said.insert((std::sync::Arc::as_ptr(source) as usize, key)) {
             continue;
         }
-        let Some(one) = first.get_mut(&text) else {
+        let Some(one) = first.get(text.as_str()) else {
             let one = First {
                 name: &raw.name,
                 source,
-                key,
-                files: 1,
+                key: *key,
             };
             first.insert(text, one);
             continue;
         };
-        one.files += 1;
         let here = std::sync::Arc::ptr_eq(one.source, source);
         let is_base = names::is_base(&facts.lint, one.name);
         let place = if here {
             source.shown.as_str()
         } else {
+            let inherited = inherited.as_deref();
             inherited
                 .or(shared.first().copied())
                 .unwrap_or("a file that both extend")
@@ -448,7 +399,7 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
         found
             .at(
                 source,
-                key,
+                *key,
                 format!("`{}` has the body of `{}`", raw.name, one.name),
             )
             .help(help);
@@ -462,6 +413,13 @@ fn body(task: &Task, least: usize) -> Option<String> {
         if lines.len() < least {
             return None;
         }
+    }
+    // A command without arguments is what bases are made of.
+    if ["args", "script", "run_task"]
+        .iter()
+        .all(|name| task.get(name).is_none())
+    {
+        return None;
     }
     let mut parts = serde_json::Map::new();
     for name in BODY {
@@ -581,246 +539,6 @@ fn orphaning_fork(view: &View, found: &mut Found) {
                         "`cargo xtask parallel {}` waits for all of them",
                         names.unwrap_or_default()
                     ));
-            }
-        }
-    }
-}
-
-/// Whether a task runs tests.
-fn is_test(view: &View, task: &Task) -> bool {
-    let facts = view.facts;
-    let by_name = names::action(&facts.lint, &task.name).is_some_and(|it| it.starts_with("test"));
-    by_name
-        || names::any(&facts.test_tasks, &task.name)
-        || facts::programs(task).iter().any(|words| {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            matches!(
-                words[..],
-                ["cargo", "test", ..] | ["cargo", "nextest", "run", ..] | ["pytest" | "rspec", ..]
-            )
-        })
-}
-
-fn test_can_skip(view: &View, found: &mut Found) {
-    for task in view.tasks().filter(|task| is_test(view, task)) {
-        let mut report = |field: &Field, key: Span, what: &str| {
-            if !field.source.is_internal() {
-                found.at(&field.source, key, format!("`{}` {what}", task.name));
-            }
-        };
-        for name in ["condition", "condition_script"] {
-            if let Some(field) = task.get(name) {
-                report(
-                    field,
-                    field.key,
-                    "runs no test where this does not hold, and ends with 0",
-                );
-            }
-        }
-        if task.flag("disabled")
-            && let Some(field) = task.get("disabled")
-        {
-            report(field, field.key, "is disabled, and ends with 0");
-        }
-        if let Some(field) = task.get("run_task") {
-            let routes = field.value.elements();
-            // The last route may be for all the rest.
-            let rest = routes.last().is_some_and(|it| {
-                it.get("condition").is_none() && it.get("condition_script").is_none()
-            });
-            if let Some(entry) = routes
-                .first()
-                .and_then(|it| it.entry("condition"))
-                .filter(|_| !rest)
-            {
-                report(
-                    field,
-                    entry.key_span,
-                    "runs no test where no condition holds, and ends with 0",
-                );
-            }
-        }
-    }
-}
-
-fn ignored_errors(view: &View, found: &mut Found) {
-    for task in view.tasks() {
-        let check = is_test(view, &task)
-            || names::action(&view.facts.lint, &task.name)
-                .is_some_and(|it| matches!(it, "lint" | "format" | "build" | "build-release"));
-        if !check {
-            continue;
-        }
-        for name in ["ignore_errors", "force"] {
-            if let Some(field) = task.get(name)
-                && field.value.as_bool() == Some(true)
-                && !field.source.is_internal()
-            {
-                found.at(
-                    &field.source,
-                    field.key,
-                    format!("`{}` cannot fail", task.name),
-                );
-            }
-        }
-    }
-}
-
-/// What cargo itself has, as `cargo --list` of a plain toolchain shows it.
-const CARGO: [&str; 50] = [
-    "add",
-    "b",
-    "bench",
-    "build",
-    "c",
-    "check",
-    "clean",
-    "clippy",
-    "config",
-    "d",
-    "doc",
-    "fetch",
-    "fix",
-    "fmt",
-    "generate-lockfile",
-    "help",
-    "info",
-    "init",
-    "install",
-    "locate-project",
-    "login",
-    "logout",
-    "metadata",
-    "miri",
-    "new",
-    "owner",
-    "package",
-    "pkgid",
-    "publish",
-    "r",
-    "read-manifest",
-    "remove",
-    "report",
-    "rm",
-    "run",
-    "rustc",
-    "rustdoc",
-    "search",
-    "t",
-    "test",
-    "tree",
-    "uninstall",
-    "update",
-    "vendor",
-    "verify-project",
-    "version",
-    "yank",
-    "read",
-    "set",
-    "git-checkout",
-];
-
-fn stranger_crate(view: &View, found: &mut Found) {
-    if view
-        .directory
-        .makefile
-        .config
-        .get("disable_install")
-        .is_some_and(|it| it.value.as_bool() == Some(true))
-    {
-        return;
-    }
-    for task in view.tasks() {
-        if task.get("install_crate").is_some() || task.get("script").is_some() {
-            continue;
-        }
-        let (Some(command), Some(args)) = (task.get("command"), task.get("args")) else {
-            continue;
-        };
-        if command.value.as_str() != Some("cargo") || args.source.is_internal() {
-            continue;
-        }
-        let Some(word) = args.value.elements().first() else {
-            continue;
-        };
-        let Some(sub) = word.as_str() else { continue };
-        let own = CARGO.contains(&sub) || sub.starts_with(['-', '+', '$']) || sub == "make";
-        if own {
-            continue;
-        }
-        // Where the command is written: one line mends all that extend it.
-        let (name, source) = (&command.task, &command.source);
-        let edit = facts::value_in(view.facts, source, name)
-            .and_then(|it| facts::add_key(source, it, "install_crate = false"));
-        found
-            .at(
-                &args.source,
-                word.span,
-                format!(
-                    "where `cargo {sub}` is missing, cargo-make installs a crate `cargo-{sub}`"
-                ),
-            )
-            .fix(
-                format!("says `install_crate = false` in `{name}`"),
-                edit.into_iter().collect(),
-            );
-    }
-}
-
-fn whole_workspace(view: &View, found: &mut Found) {
-    if view.is_root() || !view.directory.member {
-        return;
-    }
-    for task in view.tasks() {
-        let Some(args) = task.get("args") else {
-            continue;
-        };
-        if !task.text("command").is_some_and(facts::is_cargo) || args.source.is_internal() {
-            continue;
-        }
-        for element in args.value.elements() {
-            match element.as_str() {
-                Some("--") => break,
-                Some(flag @ ("--all" | "--workspace")) => {
-                    found
-                        .at(
-                            &args.source,
-                            element.span,
-                            format!("`{flag}` means every member"),
-                        )
-                        .help("name the member: `--package`");
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-fn no_test_target(view: &View, found: &mut Found) {
-    let facts = view.facts;
-    if !view.is_root() || !facts.workspace || facts.root_package {
-        return;
-    }
-    for task in view.tasks() {
-        let Some(args) = task.get("args") else {
-            continue;
-        };
-        if !task.text("command").is_some_and(facts::is_cargo) || args.source.is_internal() {
-            continue;
-        }
-        let elements = args.value.elements();
-        let word = |at: usize| elements.get(at).and_then(Value::as_str).unwrap_or("");
-        let named = (0..elements.len()).any(|at| {
-            matches!(word(at), "--package" | "-p" | "--workspace" | "--all")
-                || word(at).starts_with("--package=")
-        });
-        for at in 0..elements.len() {
-            if word(at) == "--test" && word(at + 1).contains('*') && !named {
-                found.at(
-                    &args.source,
-                    elements[at + 1].span,
-                    "there is no package here to have test targets",
-                );
             }
         }
     }

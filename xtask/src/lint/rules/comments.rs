@@ -1,6 +1,6 @@
 //! The linter's own comments: `# xtask: allow(rule): reason`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -66,11 +66,18 @@ pub(in crate::lint) fn allow(
             (source, it, used)
         }));
     }
+    let mut by_source: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (n, (source, ..)) in allows.iter().enumerate() {
+        let address = Arc::as_ptr(source) as usize;
+        by_source.entry(address).or_default().push(n);
+    }
     let (mut kept, mut suppressed) = (Vec::new(), Vec::new());
     for raw in all {
         let at = raw.span.range().start;
-        let allowed = allows.iter_mut().find_map(|(source, allow, used)| {
-            let here = Arc::ptr_eq(source, &raw.source) && allow.scope.contains(&at);
+        let here = by_source.get(&(Arc::as_ptr(&raw.source) as usize));
+        let allowed = here.into_iter().flatten().find_map(|n| {
+            let (_, allow, used) = allows.get_mut(*n)?;
+            let here = allow.scope.contains(&at);
             let n = allow.rules.iter().position(|(name, _)| name == raw.rule);
             let n = n.filter(|_| here && !allow.reason.is_empty())?;
             used[n] = true;

@@ -115,9 +115,12 @@ fn described(task: &Task) -> Option<String> {
     if !task.actions().is_empty() {
         return None;
     }
-    let names = task.texts("dependencies");
+    let mut names = task.texts("dependencies");
     let all = task.get("dependencies")?.value.elements().len();
-    if names.is_empty() || names.len() != all || names.len() > 4 {
+    let written = names.len();
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(*name));
+    if names.is_empty() || written != all || names.len() > 4 {
         return None;
     }
     let (last, rest) = names.split_last()?;
@@ -247,7 +250,9 @@ fn target_first(view: &View, found: &mut Found) {
         let Some(turned) = names::turned(lint, name) else {
             continue;
         };
-        if view.task(name).is_none_or(|it| it.is_private()) {
+        // What replaces one of cargo-make's own has its name from there.
+        let hook = raw.definitions.iter().any(|it| it.source.is_internal());
+        if hook || view.task(name).is_none_or(|it| it.is_private()) {
             continue;
         }
         if let Some((source, key)) = home(raw) {

@@ -6,6 +6,7 @@ use crate::error;
 use crate::lint::facts::{self, How, home, is_own};
 use crate::lint::{Check, Edit, Family, Found, Level, Rule, View, names};
 use crate::makefile::{Field, Form, Source, Span, Task, Value, Via, braced, form};
+use crate::mask;
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -47,6 +48,16 @@ pub(super) static RULES: &[Rule] = &[
         mend: "repeat what is meant to stay, or set variables in the file's [env]",
         fixable: false,
         check: Check::Directory(env_replaced),
+    },
+    Rule {
+        name: "misnamed-variable",
+        family: Family::Environment,
+        level: Level::Warn,
+        what: "a variable that no program reads, for one that is meant",
+        why: "nothing says so: the program goes on with its default",
+        mend: "use the name that the program reads",
+        fixable: false,
+        check: Check::File(misnamed_variable),
     },
     Rule {
         name: "env-files-override",
@@ -139,7 +150,12 @@ fn set_on_the_way(view: &View, task: &Task, name: &str) -> bool {
             continue;
         }
         if let Some(task) = view.task(&it) {
-            if speaks_of(&task, name) {
+            // What these set is known only when they have run.
+            let opaque = task.get("plugin").is_some()
+                || task
+                    .text("script_runner")
+                    .is_some_and(|it| it.starts_with('@'));
+            if opaque || speaks_of(&task, name) {
                 return true;
             }
             next.extend(dependencies(view, &task));
@@ -303,7 +319,12 @@ fn env_overrides_user(view: &View, found: &mut Found) {
                     entry.value, entry.key
                 ),
             });
-            let edit = edit.filter(|_| entry.value.to_string().len() < 80);
+            // What is long, or a secret, is moved by a person.
+            let text = entry.value.to_string();
+            let plain = text.len() < 80
+                && !mask::is_secret_name(&entry.key)
+                && mask::mask_urls(&text) == text;
+            let edit = edit.filter(|_| plain);
             found
                 .at(
                     &env.source,
@@ -393,5 +414,37 @@ fn env_files_override(_: &facts::Facts, file: &facts::File, found: &mut Found) {
         found
             .at(source, value.span, "this file's values win over the user's")
             .fix("says `defaults_only = true`", edit.into_iter().collect());
+    }
+}
+
+/// Names that people give, and what the programs read.
+const MISNAMED: [(&str, &str); 9] = [
+    ("CARGO_FLAGS", "CARGO_BUILD_RUSTFLAGS"),
+    ("CARGO_JOBS", "CARGO_BUILD_JOBS"),
+    ("CARGO_NEXTEST_PROFILE", "NEXTEST_PROFILE"),
+    ("CARGO_NEXTEST_RETRIES", "NEXTEST_RETRIES"),
+    ("CARGO_RUSTFLAGS", "RUSTFLAGS"),
+    ("CARGO_TARGET", "CARGO_BUILD_TARGET"),
+    ("NEXTEST_THREADS", "NEXTEST_TEST_THREADS"),
+    ("RUST_BACK_TRACE", "RUST_BACKTRACE"),
+    ("RUST_FLAGS", "RUSTFLAGS"),
+];
+
+fn misnamed_variable(_: &facts::Facts, file: &facts::File, found: &mut Found) {
+    let source = &file.file.source;
+    let tasks = file.file.tasks().iter();
+    let envs = tasks
+        .filter_map(|task| task.value.get("env"))
+        .chain(file.file.root.get("env"));
+    for entry in envs.flat_map(Value::entries) {
+        let Some((name, meant)) = MISNAMED.iter().find(|(name, _)| *name == &*entry.key) else {
+            continue;
+        };
+        // Whoever reads it here gave it its name.
+        if !source.text.contains(&format!("${{{name}}}")) {
+            found
+                .at(source, entry.key_span, format!("no program reads `{name}`"))
+                .help(format!("did you mean `{meant}`?"));
+        }
     }
 }

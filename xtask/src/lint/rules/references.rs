@@ -123,6 +123,8 @@ fn undefined_task(view: &View, found: &mut Found) {
                 How::Make(None) => {}
                 How::Make(Some(path)) => elsewhere(view, &call, path, found),
                 How::Via(_) | How::Parallel(_) => match tasks.get_key_value(&*call.name) {
+                    // What a base names is its children's, unless they replace it.
+                    Some(_) if call.how == How::Via(Via::Extend) => {}
                     Some((name, _)) => next.push(name.clone()),
                     None => report(view, &call, found),
                 },
@@ -334,11 +336,9 @@ fn duplicate_dependency(_: &crate::lint::Facts, file: &crate::lint::File, found:
             let source = &file.file.source;
             let text = &source.text;
             let span = element.span.range();
-            // With the comma before it.
-            let before = text[..span.start].trim_end();
-            let edit = before.ends_with(',').then(|| crate::lint::Edit {
+            let edit = removed(text, &span).map(|range| crate::lint::Edit {
                 file: source.shown.clone(),
-                range: before.len() - 1..span.end,
+                range,
                 text: String::new(),
             });
             found
@@ -346,4 +346,19 @@ fn duplicate_dependency(_: &crate::lint::Facts, file: &crate::lint::File, found:
                 .fix("removes it", edit.into_iter().collect());
         }
     }
+}
+
+/// The bytes of an element of a list with its comma: its whole line where it has one of its own.
+fn removed(text: &str, span: &std::ops::Range<usize>) -> Option<std::ops::Range<usize>> {
+    let line = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[span.end..].find('\n').map(|at| span.end + at + 1);
+    let rest = end.map(|end| text[span.end..end].trim_start_matches(',').trim());
+    if let (Some(end), Some(rest)) = (end, rest)
+        && text[line..span.start].trim().is_empty()
+        && (rest.is_empty() || rest.starts_with('#'))
+    {
+        return Some(line..end);
+    }
+    let before = text[..span.start].trim_end();
+    before.ends_with(',').then(|| before.len() - 1..span.end)
 }

@@ -46,6 +46,26 @@ pub(super) static RULES: &[Rule] = &[
         check: Check::Directory(bash_in_sh),
     },
     Rule {
+        name: "counter-ends-script",
+        family: Family::Scripts,
+        level: Level::Deny,
+        what: "`((n++))` under `set -e`",
+        why: "it ends with 1 where n was 0, and `set -e` ends the script there: a check stops at its first success",
+        mend: "write `n=$((n + 1))`",
+        fixable: false,
+        check: Check::Directory(counter_ends_script),
+    },
+    Rule {
+        name: "lost-exports",
+        family: Family::Scripts,
+        level: Level::Deny,
+        what: "a script that only sets variables",
+        why: "each script has a process of its own: what it exports ends with it, and nothing is set up",
+        mend: "put the values into [env], into `.env`, or run the command by `cargo xtask exec`",
+        fixable: false,
+        check: Check::Directory(lost_exports),
+    },
+    Rule {
         name: "unix-command",
         family: Family::Scripts,
         level: Level::Warn,
@@ -291,27 +311,25 @@ fn bash_in_sh(view: &View, found: &mut Found) {
                         .get(it.offset..it.offset + it.len)
                         .unwrap_or_default();
                     let place = place(&field.source.text, span, text, it.offset - start, word);
-                    found.at(
+                    let (what, instead) = match it.what.split_once("; ") {
+                        Some((what, instead)) => (what, Some(instead)),
+                        None => (it.what, None),
+                    };
+                    let raw = found.at(
                         &field.source,
                         place,
-                        format!(
-                            "`{}` runs under sh, which has no {}",
-                            task.name,
-                            short(it.what)
-                        ),
+                        format!("`{}` runs under sh, which does not know {what}", task.name),
                     );
+                    if let Some(instead) = instead {
+                        raw.help(format!(
+                            "{instead}; or begin the script with `#!/usr/bin/env bash`"
+                        ));
+                    }
                 }
                 start = end + 1;
             }
         }
     }
-}
-
-/// `[[`, as in "sh has no `[[`": what stands before a semicolon in what the scanner says.
-fn short(what: &str) -> &str {
-    what.strip_prefix("an ")
-        .or(what.strip_prefix("the "))
-        .unwrap_or(what)
 }
 
 /// Where a byte of a decoded string stands in the file; the string's own place where escapes hide it.
@@ -384,7 +402,10 @@ fn unix_command(view: &View, found: &mut Found) {
             continue;
         };
         let word = command.value.as_str().unwrap_or_default();
-        let name = word.rsplit('/').next().unwrap_or(word);
+        let name = ["/bin/", "/usr/bin/"]
+            .iter()
+            .find_map(|directory| word.strip_prefix(directory))
+            .unwrap_or(word);
         if !UNIX.contains(&name) {
             continue;
         }
@@ -408,5 +429,73 @@ fn unix_command(view: &View, found: &mut Found) {
             command.value.span,
             format!("Windows has no `{name}`"),
         );
+    }
+}
+
+/// Whether a line makes the script end at the first failure.
+fn ends_at_failure(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.next() == Some("set")
+        && words.any(|it| {
+            it == "errexit" || it.starts_with('-') && !it.starts_with("--") && it.contains('e')
+        })
+}
+
+fn counter_ends_script(view: &View, found: &mut Found) {
+    for raw in view.raws() {
+        for (_, field) in scripts(raw) {
+            let all = lines(&field.value);
+            if !all.iter().any(|line| ends_at_failure(line)) {
+                continue;
+            }
+            for (text, span) in parts(&field.value) {
+                for line in text.lines().map(str::trim) {
+                    let counts = line.starts_with("((")
+                        && (line.contains("++))") || line.contains("--))"))
+                        && !line.contains("||");
+                    if !counts {
+                        continue;
+                    }
+                    let at = text.find(line).unwrap_or(0);
+                    let end = line.find("))").map_or(line.len(), |at| at + 2);
+                    let place = place(&field.source.text, span, text, at, &line[..end]);
+                    found.at(
+                        &field.source,
+                        place,
+                        format!("`{}` ends here where it is 0", raw.name),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn lost_exports(view: &View, found: &mut Found) {
+    for raw in view.raws() {
+        let Some(field) = raw.get("script").filter(|it| !it.source.is_internal()) else {
+            continue;
+        };
+        let all = lines(&field.value);
+        let sets = |line: &&str| {
+            let word = line.split_whitespace().next().unwrap_or("");
+            let assigns = word.split_once('=').is_some_and(|(name, _)| {
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            });
+            assigns && line.split_whitespace().count() == 1
+                || matches!(
+                    word,
+                    "export" | "source" | "." | "set" | "cd" | "declare" | "unset"
+                )
+        };
+        let exports = all.iter().any(|line| {
+            line.starts_with("export ") || line.starts_with("source ") || line.starts_with(". ")
+        });
+        if exports && all.iter().all(sets) {
+            found.at(
+                &field.source,
+                field.key,
+                format!("what `{}` exports ends with its script", raw.name),
+            );
+        }
     }
 }

@@ -124,14 +124,8 @@ fn member_goes_alone(view: &View, found: &mut Found) {
     if !view.directory.member || view.is_root() {
         return;
     }
-    let shared: HashSet<&str> = view
-        .facts
-        .files
-        .iter()
-        .filter(|it| it.shared)
-        .map(|it| it.file.source.shown.as_str())
-        .collect();
-    let Some(one) = shared.iter().min() else {
+    let shared = view.facts.shared();
+    let Some(one) = shared.first() else {
         return;
     };
     let extends = view
@@ -139,7 +133,7 @@ fn member_goes_alone(view: &View, found: &mut Found) {
         .makefile
         .files
         .iter()
-        .any(|it| shared.contains(it.source.shown.as_str()));
+        .any(|it| shared.contains(&it.source.shown));
     if !extends {
         let own = &view.directory.own;
         found
@@ -164,7 +158,14 @@ fn unused_shared_file(facts: &Facts, found: &mut Found) {
 }
 
 fn unreachable_task(facts: &Facts, found: &mut Found) {
-    let referred = facts.referred();
+    let mut referred = facts.referred();
+    // cargo-make's own tasks call each other, also where a file replaces one.
+    let core = facts.directories.iter().find(|it| it.makefile.core_tasks);
+    let core = core.into_iter().flat_map(|it| it.makefile.tasks.values());
+    referred.extend(
+        core.filter(|task| task.definitions.iter().any(|it| it.source.is_internal()))
+            .map(|task| &*task.name),
+    );
     // A name that is defined in several files is one task with parts in each.
     for file in &facts.files {
         if file.shared && !file.used {
@@ -203,7 +204,10 @@ fn core_task_underneath(view: &View, found: &mut Found) {
     }
     for raw in view.raws() {
         let core = raw.definitions.iter().any(|it| it.source.is_internal());
-        let hook = matches!(&*raw.name, "init" | "end" | "empty" | "default");
+        // These are there to be filled.
+        let hook = matches!(&*raw.name, "init" | "end" | "empty" | "default")
+            || raw.name.starts_with("pre-")
+            || raw.name.starts_with("post-");
         if !core || hook || raw.flag("clear") {
             continue;
         }

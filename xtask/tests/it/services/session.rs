@@ -2,18 +2,16 @@
 
 use super::*;
 
-const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
-
 #[test]
 fn the_command_has_its_services_and_its_code_is_the_end() {
     let fixture = Fixture::new(&service("one", "healthy", free_port(), ""));
     fixture
-        .run(&["with-services", "--", XTASK, "services", "status"])
+        .run(&["with-services", "--", &xtask_word(), "services", "status"])
         .code(0)
         .prints("healthy")
         .prints("ends with the command that it was started for");
     fixture
-        .run(&["with-services", "--", XTASK, "no-such-command"])
+        .run(&["with-services", "--", &xtask_word(), "no-such-command"])
         .code(2)
         .says("Stopped one");
     assert_eq!(state_of(&fixture, "one"), "stopped");
@@ -43,10 +41,39 @@ fn a_command_that_is_killed_ends_as_shells_say_it() {
 }
 
 #[test]
+fn what_was_built_elsewhere_is_run_and_not_built() {
+    let server = server();
+    let name = Path::new(&server).file_name().unwrap().to_str().unwrap();
+    let text = service(
+        "one",
+        "healthy",
+        free_port(),
+        "build = [\"no-such-builder\"]",
+    );
+    let fixture = Fixture::new(&text.replace(&server, &format!("{{target}}/{{profile}}/{name}")));
+    let debug = fixture.path("elsewhere/debug");
+    fs::create_dir_all(&debug).unwrap();
+    fs::copy(&server, debug.join(name)).unwrap();
+    let args = [
+        "with-services",
+        "--prebuilt",
+        "elsewhere",
+        "--",
+        "git",
+        "--version",
+    ];
+    fixture.run(&args).code(0).says("Healthy one");
+    fixture
+        .run(&["with-services", "--", "git", "--version"])
+        .code(1)
+        .says("no-such-builder");
+}
+
+#[test]
 fn a_start_that_fails_runs_no_command() {
     let fixture = Fixture::new(&service("one", "die", free_port(), ""));
     fixture
-        .run(&["with-services", "--", XTASK, "--version"])
+        .run(&["with-services", "--", &xtask_word(), "--version"])
         .code(1)
         .says("`one` ended with exit code 3")
         .never_shows("cargo xtask 0");
@@ -173,7 +200,7 @@ fn a_start_makes_stay_what_a_command_had_brought_up() {
     let fixture = Fixture::new(&service("one", "healthy", free_port(), ""));
     let _stop = Stop(&fixture);
     fixture
-        .run(&["with-services", "--", XTASK, "services", "start"])
+        .run(&["with-services", "--", &xtask_word(), "services", "start"])
         .code(0)
         .says("Running one");
     assert_eq!(state_of(&fixture, "one"), "healthy");

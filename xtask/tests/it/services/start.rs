@@ -422,7 +422,7 @@ fn a_build_ends_when_there_is_nothing_more_to_build_for() {
 #[test]
 fn on_a_terminal_waiting_is_one_line() {
     let fixture = Fixture::new(&service("web", "ill", free_port(), ""));
-    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let xtask = xtask_word();
     let mut command = Command::new("script");
     command
         .args(["--quiet", "--return", "--command"])
