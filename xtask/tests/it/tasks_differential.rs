@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -38,7 +38,7 @@ pub(super) enum Expected {
 const ALL: &str = "zz-all";
 
 fn cargo_make(directory: &Path, args: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = crate::support::cargo();
     command
         .args(["make", "--disable-check-for-updates"])
         .args(args)
@@ -52,13 +52,15 @@ fn cargo_make(directory: &Path, args: &[&str]) -> (bool, String, String) {
         "CARGO_HOME",
         "RUSTUP_HOME",
         "SystemRoot",
-        "TEMP",
-        "TMP",
         "USERPROFILE",
     ] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
+    }
+    // Of its own: the scripts that two of them write at once might have one name.
+    for name in ["TMPDIR", "TEMP", "TMP"] {
+        command.env(name, directory);
     }
     let output = command.output().expect("cargo starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
