@@ -408,6 +408,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn what_is_there_stays_and_twice_is_once(root in legacy(), member in legacy()) {
             let before = survey(&[

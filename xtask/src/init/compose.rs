@@ -721,7 +721,7 @@ volumes:
             7:db Some("ghcr.io/pgmq/pg17-pgmq:v1.5.0") ["5433(Some(\"PG_PORT\"))>5432"] after [] health None known true
             15:cache Some("redis:7") ["6379(None)>6379"] after [] health None known true
             21:web None ["8080(None)>80"] after ["db", "cache"] health Some("/healthz") known true
-            34:odd None [] after [] health None known false
+            36:odd None [] after [] health None known false
         "#]]
         .assert_eq(&shown);
         let db = &services(FILE).unwrap()[0];
