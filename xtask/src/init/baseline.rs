@@ -25,7 +25,7 @@ const LOOKS: usize = 3;
 /// written.
 pub fn settle(root: &Path, survey: &Survey, plan: &mut Plan) -> anyhow::Result<()> {
     for look in 1..=LOOKS {
-        let (findings, problems) = lint(root, survey, plan)?;
+        let Looked { findings, problems } = lint(root, survey, plan)?;
         for (file, message) in problems {
             plan.note(
                 Kind::Left,
@@ -50,12 +50,16 @@ pub fn settle(root: &Path, survey: &Survey, plan: &mut Plan) -> anyhow::Result<(
     Ok(())
 }
 
+/// What a look has found.
+struct Looked {
+    /// What is denied.
+    findings: Vec<Finding>,
+    /// What cargo-make would refuse: the file, and why.
+    problems: Vec<(String, String)>,
+}
+
 /// What is denied in a scratch copy of all that the linter reads, and what cargo-make would refuse.
-fn lint(
-    root: &Path,
-    survey: &Survey,
-    plan: &Plan,
-) -> anyhow::Result<(Vec<Finding>, Vec<(String, String)>)> {
+fn lint(root: &Path, survey: &Survey, plan: &Plan) -> anyhow::Result<Looked> {
     let config = Config::parse(plan.text(survey, CONFIG).unwrap_or_default(), CONFIG)?;
     let scratch = Scratch::new()?;
     let mut texts: BTreeMap<String, String> = survey.files.clone();
@@ -79,7 +83,7 @@ fn lint(
     }
     let input = read::read(&scratch.0, &config)?;
     let report = lint::check(&input.facts, &Levels::new(&config.lint));
-    let denied = report
+    let findings = report
         .findings
         .into_iter()
         .filter(|it| it.level == Level::Deny)
@@ -89,7 +93,7 @@ fn lint(
         .into_iter()
         .map(|it| (it.shown, it.message))
         .collect();
-    Ok((denied, problems))
+    Ok(Looked { findings, problems })
 }
 
 /// Allows what is found: at the task that was here before, else for the whole workspace as a warning.
