@@ -30,7 +30,7 @@ pub fn turned(lint: &Lint, name: &str) -> Option<String> {
         .iter()
         .filter_map(|action| {
             let target = name.strip_suffix(action.as_str())?.strip_suffix('-')?;
-            (!target.is_empty()).then(|| (action, target))
+            (!target.is_empty()).then_some((action, target))
         })
         .max_by_key(|(action, _)| action.len())
         .map(|(action, target)| format!("{action}-{target}"))

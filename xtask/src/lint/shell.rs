@@ -70,7 +70,7 @@ impl Scanner<'_> {
                 b'\'' => self.single(),
                 b'"' => self.double(),
                 b'`' => self.step(true),
-                b'#' if self.word_starts() => self.to_line_end(),
+                b'#' if self.word_starts() => self.skip_line(),
                 b'\n' => {
                     self.at += 1;
                     self.skip_heredocs();
@@ -156,7 +156,7 @@ impl Scanner<'_> {
             )
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         while self.peek(0).is_some_and(|byte| byte != b'\n') {
             self.at += 1;
         }
@@ -243,7 +243,7 @@ impl Scanner<'_> {
         for delimiter in std::mem::take(&mut self.heredocs) {
             while self.at < self.bytes.len() {
                 let start = self.at;
-                self.to_line_end();
+                self.skip_line();
                 let line = self.text.get(start..self.at).unwrap_or_default();
                 self.at = (self.at + 1).min(self.bytes.len());
                 if line.trim_start_matches('\t').trim_end_matches('\r') == delimiter {

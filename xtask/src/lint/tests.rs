@@ -19,7 +19,7 @@ use crate::term::Term;
 const CONFIG: &str = "config = { skip_core_tasks = true, default_to_workspace = false, skip_git_env_info = true, skip_rust_env_info = true, skip_crate_env_info = true }";
 
 fn fixture(rule: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    fsx::test_package()
         .join("tests")
         .join("fixtures")
         .join("lint")
@@ -255,11 +255,8 @@ fn rules_have_names_and_words() {
 #[test]
 fn the_list_of_rules_in_the_documents_is_current() {
     let text = super::docs::page();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .join("docs")
-        .join("task-rules.md");
+    let package = fsx::test_package();
+    let path = package.parent().unwrap().join("docs").join("task-rules.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fsx::atomic_write(&path, text.as_bytes(), fsx::Access::Default).unwrap();
     }

@@ -398,7 +398,7 @@ fn swallowed_output(view: &View, found: &mut Found) {
         if !task.text("command").is_some_and(facts::is_cargo) || word(0) != "make" {
             continue;
         }
-        for at in 1..elements.len() {
+        for (at, element) in elements.iter().enumerate().skip(1) {
             let quiet = matches!(
                 word(at),
                 "--quiet" | "--silent" | "--loglevel=error" | "--loglevel=off"
@@ -407,7 +407,7 @@ fn swallowed_output(view: &View, found: &mut Found) {
             if quiet {
                 found.at(
                     &args.source,
-                    elements[at].span,
+                    element.span,
                     format!("`{}` does not say why it fails", task.name),
                 );
             }
