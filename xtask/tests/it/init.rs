@@ -1,6 +1,7 @@
 //! `cargo xtask init` on workspaces of other shapes: the plan, the files, and the real tools after it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use expect_test::expect_file;
 use tempfile::TempDir;
 
-use crate::support::Run;
+use crate::support::{self, Run};
 
 /// A workspace of `fixtures/init`, in a directory with a name that is always the same.
 struct Foreign {
@@ -49,7 +50,7 @@ impl Foreign {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    fn command(&self, program: &str, args: &[&str]) -> Command {
+    fn command(&self, program: impl AsRef<OsStr>, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .args(args)
@@ -73,10 +74,15 @@ impl Foreign {
         command
     }
 
+    fn xtask(&self, args: &[&str]) -> Run {
+        Run::of(&mut self.command(support::xtask(), args))
+    }
+
     /// `xtask init` with the library that is under test.
     fn init(&self, args: &[&str]) -> Run {
-        let args = [&["init", "--xtask", env!("CARGO_MANIFEST_DIR")], args].concat();
-        Run::of(&mut self.command(env!("CARGO_BIN_EXE_xtask"), &args))
+        let library = library();
+        let args = [&["init", "--xtask", library.as_str()], args].concat();
+        self.xtask(&args)
     }
 
     /// Every file, with its text.
@@ -105,8 +111,17 @@ fn collect(root: &Path, shown: &str, found: &mut BTreeMap<String, String>) {
 }
 
 fn fixtures() -> PathBuf {
-    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    all.join("fixtures").join("init")
+    let tests = support::root().join("xtask").join("tests");
+    tests.join("fixtures").join("init")
+}
+
+/// The directory of the library, with `/` on every platform.
+fn library() -> String {
+    slashes(&support::root().join("xtask"))
+}
+
+fn slashes(path: &Path) -> String {
+    path.display().to_string().replace('\\', "/")
 }
 
 /// The plan is as recorded, a second run changes nothing, and the result passes the linter with every
@@ -117,9 +132,17 @@ fn adopts(name: &str) {
     let before = foreign.files();
     let planned = foreign.init(&["--dry-run"]).code(0);
     assert_eq!(foreign.files(), before, "a dry run writes nothing");
-    let library = env!("CARGO_MANIFEST_DIR").replace('\\', "/");
-    let shown =
-        format!("{}\n{}", planned.stdout(), planned.stderr()).replace(&library, "[LIBRARY]");
+    let shown = format!("{}\n{}", planned.stdout(), planned.stderr());
+    // Where the library is, is another matter in each checkout.
+    let place = |line: &str| match line.split_once(" = ") {
+        Some((key @ ("+xtask" | "+xtask_db"), value))
+            if value.contains("xtask") && !value.contains("run ") =>
+        {
+            format!("{key} = [PLACE]\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    let shown: String = shown.lines().map(place).collect();
     for secret in ["planted-secret", "planted-token"] {
         assert!(!shown.contains(secret), "{secret}");
     }
@@ -146,14 +169,15 @@ fn adopts(name: &str) {
         .says("everything is there already");
     assert_eq!(foreign.files(), once, "a second run changes no byte");
     let member = once.keys().find(|it| it.ends_with("/Makefile.toml"));
-    let mut below = foreign.command(env!("CARGO_BIN_EXE_xtask"), &["init", "--dry-run"]);
-    Run::of(below.current_dir(foreign.path(member.unwrap()).parent().unwrap()))
+    let below = foreign.path(member.unwrap());
+    let below = below.parent().unwrap().display().to_string();
+    foreign
+        .init(&["--dry-run", &below])
         .code(0)
         .says("everything is there already");
 
-    Run::of(&mut foreign.command(env!("CARGO_BIN_EXE_xtask"), &["tasks", "check"])).code(0);
-    Run::of(&mut foreign.command(env!("CARGO_BIN_EXE_xtask"), &["--format", "json", "env"]))
-        .code(0);
+    foreign.xtask(&["tasks", "check"]).code(0);
+    foreign.xtask(&["--format", "json", "env"]).code(0);
 }
 
 #[test]
@@ -185,9 +209,10 @@ fn several_languages_and_old_task_files() {
 #[track_caller]
 fn can_be_finished(name: &str) {
     let whole = Foreign::new(name);
-    whole.init(&["--yes"]).code(0);
+    let changes = planned(&whole);
+    let count = changes.len();
+    xtask::init::apply(&whole.root(), &changes).unwrap();
     let expected = whole.files();
-    let count = planned(&Foreign::new(name)).len();
     assert!(count > 8, "{count}");
     for written in 1..count {
         let foreign = Foreign::new(name);
@@ -231,12 +256,10 @@ fn planned(foreign: &Foreign) -> Vec<xtask::init::Change> {
     let place = xtask::cx::Place::Anywhere;
     let cx = xtask::Cx::at(term, Some(&foreign.root()), place).unwrap();
     let (root, survey) = survey::read(&cx, &foreign.root()).unwrap();
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let slashes = |path: &Path| path.display().to_string().replace('\\', "/");
     let options = Options {
         name: "xtask".to_owned(),
-        library: Library::Path(slashes(directory)),
-        database_crate: Some(slashes(&directory.with_file_name("xtask-db"))),
+        library: Library::Path(library()),
+        database_crate: Some(slashes(&support::root().join("xtask-db"))),
         force: false,
     };
     let mut plan = plan(&survey, &options).unwrap();
@@ -409,7 +432,7 @@ fn where_the_library_is_can_be_said() {
     let said = |source: &str| {
         let foreign = Foreign::new("single");
         let args = ["init", "--yes", "--xtask", source];
-        Run::of(&mut foreign.command(env!("CARGO_BIN_EXE_xtask"), &args)).code(0);
+        foreign.xtask(&args).code(0);
         let text = foreign.read("xtask/Cargo.toml");
         text.lines().last().unwrap().to_owned()
     };
@@ -424,9 +447,7 @@ fn where_the_library_is_can_be_said() {
         (".", "not the library's directory"),
     ] {
         let args = ["init", "--yes", "--xtask", source];
-        Run::of(&mut foreign.command(env!("CARGO_BIN_EXE_xtask"), &args))
-            .code(2)
-            .says(words);
+        foreign.xtask(&args).code(2).says(words);
     }
 }
 
@@ -450,7 +471,7 @@ fn hundreds_of_members_are_adopted_in_seconds() {
         .code(0)
         .says("everything is there already");
     assert!(since.elapsed().as_secs() < 60, "{:?}", since.elapsed());
-    Run::of(&mut foreign.command(env!("CARGO_BIN_EXE_xtask"), &["tasks", "check"])).code(0);
+    foreign.xtask(&["tasks", "check"]).code(0);
 }
 
 /// The real cargo, cargo-make and nextest in what was adopted. They share a target directory, so that
@@ -458,6 +479,13 @@ fn hundreds_of_members_are_adopted_in_seconds() {
 /// so one runs after the other (nextest: the group `init`).
 mod real {
     use super::*;
+
+    /// Beside what the workspace itself builds.
+    fn target() -> PathBuf {
+        let programs = support::xtask();
+        let target = programs.parent().and_then(Path::parent).unwrap();
+        target.join("tmp").join("init")
+    }
 
     static TURN: Mutex<()> = Mutex::new(());
 
@@ -481,7 +509,7 @@ mod real {
             let before: Vec<String> = old.iter().map(say).collect();
             adopted.foreign.init(&["--yes"]).code(0);
             // The versions that are here already.
-            let lock = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.lock");
+            let lock = support::root().join("Cargo.lock");
             fs::copy(lock, adopted.foreign.path("Cargo.lock")).unwrap();
             let after: Vec<String> = old.iter().map(say).collect();
             for ((task, before), after) in old.iter().zip(&before).zip(&after) {
@@ -495,14 +523,12 @@ mod real {
             adopted
         }
 
-        fn command(&self, directory: &str, program: &str, args: &[&str]) -> Command {
-            let mut command = self.foreign.command(program, args);
+        fn cargo(&self, directory: &str, args: &[&str]) -> Command {
+            let cargo = support::cargo().get_program().to_owned();
+            let mut command = self.foreign.command(cargo, args);
             command
                 .current_dir(self.foreign.path(directory))
-                .env(
-                    "CARGO_TARGET_DIR",
-                    Path::new(env!("CARGO_TARGET_TMPDIR")).join("init"),
-                )
+                .env("CARGO_TARGET_DIR", target())
                 .env("PATH", self.path());
             command
         }
@@ -514,7 +540,7 @@ mod real {
             for program in ["ruby", "bundle", "uv"] {
                 let file = broken.join(format!("{program}{}", std::env::consts::EXE_SUFFIX));
                 if !file.exists() {
-                    fs::copy(crate::support::server(), file).unwrap();
+                    fs::copy(support::server(), file).unwrap();
                 }
             }
             let path = std::env::var_os("PATH").unwrap();
@@ -525,10 +551,7 @@ mod real {
 
         fn make(&self, directory: &str, task: &str) -> Run {
             let args = ["make", "--disable-check-for-updates", task];
-            Run::of(
-                self.command(directory, env!("CARGO"), &args)
-                    .env("FIXTURE_EXIT", "1"),
-            )
+            Run::of(self.cargo(directory, &args).env("FIXTURE_EXIT", "1"))
         }
 
         /// The four words work at the root, and each fails where it has to.
@@ -536,8 +559,7 @@ mod real {
             for task in ["format", "lint", "build", "test"] {
                 self.make(".", task).code(0);
             }
-            let run =
-                Run::of(&mut self.command(".", env!("CARGO"), &["build", "--verbose"])).code(0);
+            let run = Run::of(&mut self.cargo(".", &["build", "--verbose"])).code(0);
             assert!(
                 !run.stderr().contains("workspace-xtask"),
                 "a plain build builds it: {run}"

@@ -2,10 +2,9 @@
 //! `docs/adopting.md` shows.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Fixture, Run, example};
+use crate::support::{self, Fixture, Run, example};
 
 fn own(fixture: &Fixture, args: &[&str]) -> Command {
     let mut command = Command::new(example("own-commands"));
@@ -101,7 +100,7 @@ fn built_in_ones_still_work() {
 /// What the document shows is what is built and tested here.
 #[test]
 fn the_document_shows_this_example() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = support::root();
     let document = fs::read_to_string(root.join("docs").join("adopting.md")).unwrap();
     let example = root.join("xtask").join("examples").join("own-commands.rs");
     let source = fs::read_to_string(example).unwrap();
