@@ -248,3 +248,34 @@ impl Cmd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error;
+
+    #[derive(Debug, Subcommand)]
+    enum Own {
+        #[command(alias = "doctor")]
+        Greet,
+    }
+
+    impl Commands for Own {
+        fn run(self, _: &Cx) -> anyhow::Result<Exit> {
+            Ok(Exit::Done)
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_built_in_command_is_refused_in_words() {
+        let fault = anyhow::Error::from(check_names::<Own>().unwrap_err());
+        assert!(fault.to_string().contains("`doctor`"), "{fault}");
+        assert!(error::hint_of(&fault).is_some());
+        check_names::<NoCommands>().unwrap();
+    }
+
+    #[test]
+    fn clap_has_nothing_against_the_command_line() {
+        command_line::<NoCommands>().debug_assert();
+    }
+}

@@ -1,6 +1,6 @@
 //! `cargo xtask init`
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
@@ -176,13 +176,8 @@ fn confirmed(cx: &Cx, plan: &Plan) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
     }
-    cx.term.say(&format!(
-        "\nWrite these {} files? Type `yes` to go on:",
-        plan.changes.len()
-    ));
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    let files = plan.changes.len();
+    cx.term.confirmed(&format!("\nWrite these {files} files?"))
 }
 
 /// What the user named, or the directory that this program was built from; and that directory.
