@@ -480,10 +480,11 @@ fn is_item(text: &str) -> bool {
 
 /// `key: rest`; quotes around the key are not part of it.
 fn key_of(text: &str) -> Option<(String, &str)> {
-    if let Some(quote) = text.chars().next().filter(|it| matches!(it, '"' | '\'')) {
-        let (key, rest) = text[1..].split_once(quote)?;
-        let rest = rest.strip_prefix(':')?;
-        return (rest.is_empty() || rest.starts_with(' ')).then(|| (key.to_owned(), rest.trim()));
+    if text.starts_with(['"', '\'']) {
+        let end = quoted_end(text)?;
+        let rest = text[end..].strip_prefix(':')?;
+        let key = text[1..end - 1].to_owned();
+        return (rest.is_empty() || rest.starts_with(' ')).then(|| (key, rest.trim()));
     }
     if text.starts_with(['[', '{', '|', '>', '&', '*', '!', '#']) {
         return None;
@@ -494,36 +495,73 @@ fn key_of(text: &str) -> Option<(String, &str)> {
     Some((text[..at].trim_end().to_owned(), text[at + 1..].trim()))
 }
 
+/// Where the quotes end that a text begins with: one past the closing one.
+fn quoted_end(text: &str) -> Option<usize> {
+    let quote = text.chars().next()?;
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && quote == '"' {
+            chars.next();
+        } else if c == quote {
+            // In single quotes, two of them are one.
+            if quote == '\'' && chars.next_if(|it| it.1 == quote).is_some() {
+                continue;
+            }
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+/// Whether a quote may open after this character.
+fn opens_after(before: char) -> bool {
+    matches!(before, ' ' | '[' | '{' | ',' | ':')
+}
+
 /// The line without its comment: from a `#` at its start or after a blank, outside of quotes.
 fn without_comment(line: &str) -> &str {
-    let mut quote = None;
     let mut before = ' ';
-    for (at, c) in line.char_indices() {
-        match (quote, c) {
-            (None, '"' | '\'') if matches!(before, ' ' | '[' | '{' | ',' | ':') => quote = Some(c),
-            (None, '#') if before == ' ' || before == '\t' => return &line[..at],
-            (Some(open), c) if c == open && before != '\\' => quote = None,
+    let mut at = 0;
+    while let Some(c) = line[at..].chars().next() {
+        match c {
+            '"' | '\'' if opens_after(before) => match quoted_end(&line[at..]) {
+                Some(end) => {
+                    at += end;
+                    before = c;
+                    continue;
+                }
+                None => return line, // It goes on in the next line.
+            },
+            '#' if before == ' ' || before == '\t' => return &line[..at],
             _ => {}
         }
         before = c;
+        at += c.len_utf8();
     }
     line
 }
 
 /// Whether brackets and quotes that a flow value opens are closed.
 fn is_closed(text: &str) -> bool {
-    let (mut depth, mut quote, mut before) = (0_i32, None, ' ');
-    for c in text.chars() {
-        match (quote, c) {
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '[' | '{') => depth += 1,
-            (None, ']' | '}') => depth -= 1,
-            (Some(open), c) if c == open && before != '\\' => quote = None,
+    let (mut depth, mut before, mut at) = (0_i32, ' ', 0);
+    while let Some(c) = text[at..].chars().next() {
+        match c {
+            '"' | '\'' if opens_after(before) => match quoted_end(&text[at..]) {
+                Some(end) => {
+                    at += end;
+                    before = c;
+                    continue;
+                }
+                None => return false,
+            },
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth -= 1,
             _ => {}
         }
         before = c;
+        at += c.len_utf8();
     }
-    depth <= 0 && quote.is_none()
+    depth <= 0
 }
 
 /// A value in brackets, braces or quotes.
@@ -747,7 +785,7 @@ volumes:
     }
 
     fn value() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = "[a-z:#'\"{}\\[\\], -]{0,8}".prop_map(serde_json::Value::from);
+        let leaf = "[a-z:#'\"{}\\[\\], \\\\-]{0,8}".prop_map(serde_json::Value::from);
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
