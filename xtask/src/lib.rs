@@ -11,6 +11,8 @@
 //! To add a command here: one file in `src/cmd/`, one line in each of the three lists of [`cmd`]. A
 //! workspace adds commands of its own with [`run_with`].
 
+#![forbid(unsafe_code)]
+
 pub mod artifacts;
 pub mod ci;
 pub mod cmd;
@@ -68,6 +70,9 @@ pub fn main() -> ExitCode {
 /// name of a built-in one is an error (2).
 #[must_use]
 pub fn run_with<Own: Commands>() -> ExitCode {
+    if let Some(code) = platform::begin() {
+        return code;
+    }
     let term = term::Term::new(&cmd::GlobalArgs::default());
     if let Err(error) = cmd::check_names::<Own>() {
         term.error(&error.into());

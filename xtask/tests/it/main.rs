@@ -16,6 +16,7 @@ mod makefiles;
 mod nextest;
 mod own_commands;
 mod parallel;
+mod platform;
 mod postgres;
 mod services;
 mod setup;
