@@ -445,7 +445,7 @@ purpose = "runs the tasks of Makefile.toml"
 [tools.cargo-nextest]
 program = "cargo-nextest"
 version_args = ["nextest", "--version"]
-min_version = "0.9.100"
+min_version = "0.9.127"
 version = "0.9.143"
 crate = "cargo-nextest"
 purpose = "runs the Rust tests"
