@@ -109,8 +109,8 @@ fn the_command_is_told_the_ports() {
 
 #[test]
 fn a_service_that_ends_meanwhile_is_told_at_once() {
-    let life = "env = { LIFE_MS = \"500\" }";
-    let fixture = Fixture::new(&service("one", "healthy", free_port(), life));
+    let life = start::life(500);
+    let fixture = Fixture::new(&service("one", "healthy", free_port(), &life));
     let program = server();
     let mut child = fixture
         .xtask(&["with-services", "--", &program, "until", "end"])
