@@ -54,17 +54,18 @@ fn what_was_built_elsewhere_is_run_and_not_built() {
     let debug = fixture.path("elsewhere/debug");
     fs::create_dir_all(&debug).unwrap();
     fs::copy(&server, debug.join(name)).unwrap();
+    let xtask = xtask_word();
     let args = [
         "with-services",
         "--prebuilt",
         "elsewhere",
         "--",
-        "git",
+        &xtask,
         "--version",
     ];
     fixture.run(&args).code(0).says("Healthy one");
     fixture
-        .run(&["with-services", "--", "git", "--version"])
+        .run(&["with-services", "--", &xtask, "--version"])
         .code(1)
         .says("no-such-builder");
 }
