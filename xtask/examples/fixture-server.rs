@@ -166,13 +166,13 @@ fn on_terminate(act: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Makes a command start where nobody would look for it: in a group of its own, and without a console.
+/// Makes a command start where nobody would look for it: in a group of its own.
 fn own_group(command: &mut Command) -> &mut Command {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
-    // DETACHED_PROCESS and CREATE_BREAKAWAY_FROM_JOB.
+    // CREATE_NEW_PROCESS_GROUP and CREATE_BREAKAWAY_FROM_JOB.
     #[cfg(windows)]
-    std::os::windows::process::CommandExt::creation_flags(command, 0x0100_0008);
+    std::os::windows::process::CommandExt::creation_flags(command, 0x0100_0200);
     command
 }
 

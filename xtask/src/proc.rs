@@ -93,6 +93,16 @@ pub fn describe_status(status: ExitStatus) -> String {
 const HURRY: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(5);
 
+/// How long the news of a signal takes to reach us.
+const NOTICE: Duration = Duration::from_millis(50);
+
+/// Whether a command ended by a signal, or by Ctrl-C or Ctrl-Break on Windows (STATUS_CONTROL_C_EXIT).
+fn was_told(status: ExitStatus) -> bool {
+    const CONTROL_C_EXIT: u32 = 0xC000_013A;
+    let code = status.code();
+    code.is_none_or(|code| code == CONTROL_C_EXIT.cast_signed())
+}
+
 /// Runs a command with the terminal's stdin, stdout and stderr, and waits for it.
 ///
 /// After Ctrl-C or a termination signal the child, and what it runs in our process group, is told and
@@ -113,6 +123,10 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
+            if !platform::interrupted() && was_told(status) {
+                // Whoever ended it may have told us as well: that is on its way.
+                thread::sleep(NOTICE);
+            }
             if !platform::interrupted() {
                 return Ok(exit_of(status));
             }

@@ -259,7 +259,8 @@ pub fn processes(variable: &str) -> Vec<Process> {
                 start: start.to_string(),
                 suspended: false,
                 mark,
-                group: 0,
+                // Who is in no job of ours is alone.
+                group: it.pid,
             };
             Some((start, process))
         })

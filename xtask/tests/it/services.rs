@@ -23,6 +23,8 @@ mod stop;
 fn service(name: &str, mode: &str, port: u16, further: &str) -> String {
     let ready = if further.contains("ready_timeout") {
         ""
+    } else if cfg!(windows) {
+        "ready_timeout = 10\n"
     } else {
         "ready_timeout = 2\n"
     };

@@ -14,7 +14,7 @@ fn a_start_that_is_killed_at_any_moment_leaves_nothing_that_stop_cannot_find() {
     let mark = mark();
     let mut met = [false; 2];
     // Processes start more slowly on Windows, and under Wine the more so.
-    let (steps, pause) = if cfg!(windows) { (8, 50) } else { (40, 3) };
+    let (steps, pause) = if cfg!(windows) { (6, 400) } else { (40, 3) };
     for step in 0..steps {
         let mut start = marked(&fixture, &mark, &["services", "start"])
             .stderr(Stdio::null())

@@ -54,17 +54,18 @@ fn what_was_built_elsewhere_is_run_and_not_built() {
     let debug = fixture.path("elsewhere/debug");
     fs::create_dir_all(&debug).unwrap();
     fs::copy(&server, debug.join(name)).unwrap();
+    let xtask = xtask_word();
     let args = [
         "with-services",
         "--prebuilt",
         "elsewhere",
         "--",
-        "git",
+        &xtask,
         "--version",
     ];
     fixture.run(&args).code(0).says("Healthy one");
     fixture
-        .run(&["with-services", "--", "git", "--version"])
+        .run(&["with-services", "--", &xtask, "--version"])
         .code(1)
         .says("no-such-builder");
 }
@@ -109,8 +110,8 @@ fn the_command_is_told_the_ports() {
 
 #[test]
 fn a_service_that_ends_meanwhile_is_told_at_once() {
-    let life = "env = { LIFE_MS = \"500\" }";
-    let fixture = Fixture::new(&service("one", "healthy", free_port(), life));
+    let life = start::life(500);
+    let fixture = Fixture::new(&service("one", "healthy", free_port(), &life));
     let program = server();
     let mut child = fixture
         .xtask(&["with-services", "--", &program, "until", "end"])

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// A service that ends by itself after so many milliseconds.
+pub(super) fn life(ms: u64) -> String {
+    let life = in_time(Duration::from_millis(ms)).as_millis();
+    format!("env = {{ LIFE_MS = \"{life}\" }}")
+}
+
 #[test]
 fn each_starts_as_soon_as_what_it_needs_is_healthy() {
     // In waves it would be 1.2 s (`slow`, and `quick` waits for it) and 1.2 s more.
@@ -85,12 +91,8 @@ fn a_service_that_dies_is_reported_at_once_with_its_last_words_masked() {
 
 #[test]
 fn one_that_was_healthy_and_dies_while_others_start_fails_the_start() {
-    let text = service(
-        "gone",
-        "healthy",
-        free_port(),
-        "env = { LIFE_MS = \"400\" }",
-    ) + &service("deaf", "deaf", free_port(), "ready_timeout = 30");
+    let text = service("gone", "healthy", free_port(), &life(400))
+        + &service("deaf", "deaf", free_port(), "ready_timeout = 30");
     let fixture = Fixture::new(&text);
     let since = Instant::now();
     fixture
@@ -134,7 +136,7 @@ fn a_failure_is_shown_before_the_others_have_ended() {
 
 #[test]
 fn one_that_never_gets_healthy_is_stopped_and_says_why() {
-    let fixture = Fixture::new(&service("web", "ill", free_port(), ""));
+    let fixture = Fixture::new(&service("web", "ill", free_port(), "ready_timeout = 2"));
     let since = Instant::now();
     fixture
         .run(&["services", "start"])
