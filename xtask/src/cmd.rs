@@ -18,6 +18,7 @@ mod db;
 mod doctor;
 mod env;
 mod exec;
+mod install_launcher;
 mod make;
 mod parallel;
 mod run_service;
@@ -93,6 +94,7 @@ pub enum Cmd {
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
     Ci(ci::Ci),
+    InstallLauncher(install_launcher::InstallLauncher),
     Completions(completions::Completions),
 }
 
@@ -120,6 +122,7 @@ impl Cmd {
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
+            Cmd::InstallLauncher(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
     }

@@ -26,6 +26,7 @@ pub mod glob;
 pub mod hex;
 pub mod install;
 pub mod junit;
+pub mod launch;
 pub mod lock;
 pub mod mask;
 pub mod nextest_config;
@@ -47,7 +48,11 @@ use clap::Parser as _;
 /// Parses the command line, runs the command, renders at most one error, and returns the code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match cmd::Cli::try_parse() {
+    let args = match launch::start(std::env::args_os()) {
+        launch::Start::Here(args) => args,
+        launch::Start::Ended(code) => return code,
+    };
+    let cli = match cmd::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // clap renders help and version to stdout, mistakes to stderr; a closed pipe is fine.

@@ -1,9 +1,11 @@
 //! Windows. Process trees are ended by `taskkill`, which every Windows has.
 
 use std::os::windows::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Holder, Process};
+use crate::exit::Exit;
 
 /// "Process Creation Flags" of the Windows API.
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
@@ -50,6 +52,23 @@ pub fn terminate(process: u32) {
 /// Ends one process at once.
 pub fn kill(process: u32) {
     taskkill(&["/F"], process);
+}
+
+/// Runs that program in our place: Windows has no way to become one.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn become_of(command: &mut Command) -> anyhow::Result<Exit> {
+    // It ends by itself on Ctrl-C, and we have to be there for its code.
+    install_interrupt_handler();
+    crate::proc::run(command)
+}
+
+/// Whether this process runs the file that is there now: Windows keeps it while it runs, but cargo may have
+/// moved it.
+#[must_use]
+pub fn runs(_program: &Path) -> bool {
+    false
 }
 
 /// Makes a command start in a process group of its own.

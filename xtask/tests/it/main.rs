@@ -9,6 +9,7 @@ mod ci_shards;
 mod clean;
 mod cli;
 mod environment;
+mod launch;
 mod make;
 mod makefiles;
 mod nextest;
