@@ -86,6 +86,11 @@ impl NewTask {
                 "the context holds the character U+0000, which PostgreSQL cannot store",
             );
         }
+        if !is_shallow(&self.context) {
+            return invalid(format!(
+                "the context is nested deeper than {DEEPEST} levels"
+            ));
+        }
         let mut names = BTreeSet::new();
         for step in &self.steps {
             check_name("a step's name", &step.name)?;
@@ -202,6 +207,23 @@ pub fn worker_queue(namespace: &str) -> Result<pgmq_notify::QueueName, InvalidTa
     check_namespace(namespace)?;
     pgmq_notify::QueueName::new(format!("worker_{namespace}_queue"))
         .map_err(|error| InvalidTask(error.to_string()))
+}
+
+/// Arrays and objects of a context or a result lie no deeper than this in each other: what they travel in (messages,
+/// answers of the API, the results of parents) adds some levels, and serde_json reads no more than 128.
+pub const DEEPEST: usize = 100;
+
+/// Whether arrays and objects lie at most [`DEEPEST`] levels deep in each other.
+pub fn is_shallow(value: &Value) -> bool {
+    fn within(value: &Value, levels: usize) -> bool {
+        let below = |it: &Value| levels > 0 && within(it, levels - 1);
+        match value {
+            Value::Array(items) => items.iter().all(below),
+            Value::Object(map) => map.values().all(below),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    within(value, DEEPEST)
 }
 
 /// Whether a string in it has the one character that PostgreSQL cannot store.
@@ -415,6 +437,16 @@ mod tests {
             ..task(vec![step("a", &[])])
         };
         assert!(fault(&nul).contains("U+0000"));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_to_be_read_again_is_refused() {
+        let nested = |levels| NewTask {
+            context: (0..levels).fold(json!(1), |inner, _| json!({"a": inner})),
+            ..task(vec![step("a", &[])])
+        };
+        nested(DEEPEST).validate().unwrap();
+        assert!(fault(&nested(DEEPEST + 1)).contains("deeper than 100 levels"));
     }
 
     #[test]

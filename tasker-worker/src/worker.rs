@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tasker_shared::ServiceConfig;
 use tasker_shared::messages::{Outcome, ResultMessage, StepMessage};
 use tasker_shared::serve::Shutdown;
-use tasker_shared::types::{RESULT_QUEUE, holds_nul, worker_queue};
+use tasker_shared::types::{DEEPEST, RESULT_QUEUE, holds_nul, is_shallow, worker_queue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -330,9 +330,13 @@ fn failure(error: HandlerError) -> Outcome {
     }
 }
 
-/// PostgreSQL cannot store U+0000: without this, such a result would come back for ever.
+/// PostgreSQL cannot store U+0000, and nobody could read a result that is nested too deep: without this, such a
+/// result would come back for ever.
 fn storable(outcome: Outcome) -> Outcome {
     match outcome {
+        Outcome::Success { result } if !is_shallow(&result) => failure(HandlerError::permanent(
+            format!("the result is nested deeper than {DEEPEST} levels"),
+        )),
         Outcome::Success { result } if holds_nul(&result) => failure(HandlerError::permanent(
             "the result holds the character U+0000, which PostgreSQL cannot store",
         )),
@@ -429,6 +433,19 @@ mod tests {
             .build()
             .unwrap();
         assert_eq!(worker.queue.name().as_str(), "worker_ok_queue");
+    }
+
+    #[test]
+    fn what_nobody_could_read_becomes_a_failure() {
+        let nested = |levels| {
+            let result = (0..levels).fold(json!(1), |inner, _| json!([inner]));
+            storable(Outcome::Success { result })
+        };
+        assert!(matches!(nested(DEEPEST), Outcome::Success { .. }));
+        let Outcome::Failure { error, retryable } = nested(DEEPEST + 1) else {
+            panic!("too deep");
+        };
+        assert!(!retryable && error.contains("100 levels"), "{error}");
     }
 
     #[test]

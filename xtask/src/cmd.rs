@@ -27,6 +27,7 @@ mod setup;
 mod setup_db;
 mod setup_env;
 mod setup_nextest;
+mod tasks;
 mod with_services;
 
 /// The typed task layer of this workspace
@@ -93,6 +94,7 @@ pub enum Cmd {
     CleanArtifacts(clean_artifacts::CleanArtifacts),
     Doctor(doctor::Doctor),
     Parallel(parallel::Parallel),
+    Tasks(tasks::Tasks),
     Ci(ci::Ci),
     InstallLauncher(install_launcher::InstallLauncher),
     Completions(completions::Completions),
@@ -121,6 +123,7 @@ impl Cmd {
             Cmd::CleanArtifacts(it) => it.run(cx),
             Cmd::Doctor(it) => it.run(cx),
             Cmd::Parallel(it) => it.run(cx),
+            Cmd::Tasks(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
             Cmd::InstallLauncher(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),

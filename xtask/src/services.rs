@@ -16,6 +16,7 @@ mod status;
 mod stop;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,6 +44,48 @@ pub enum Profile {
     Debug,
     /// Fast to run.
     Release,
+}
+
+impl Profile {
+    /// What `--release` means, or that it was not given.
+    #[must_use]
+    pub fn of(release: bool) -> Profile {
+        if release {
+            Profile::Release
+        } else {
+            Profile::Debug
+        }
+    }
+
+    /// Its directory below cargo's target directory.
+    #[must_use]
+    pub fn directory(self) -> &'static str {
+        match self {
+            Profile::Debug => "debug",
+            Profile::Release => "release",
+        }
+    }
+}
+
+/// Where the programs of services come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Programs<'a> {
+    /// How they are built, or were.
+    pub profile: Profile,
+    /// A target directory in which they were built before, as an archive of tests holds it: nothing is
+    /// built then.
+    pub prebuilt: Option<&'a Path>,
+}
+
+impl Programs<'_> {
+    /// Built here, for debugging or for release.
+    #[must_use]
+    pub fn built(release: bool) -> Self {
+        Programs {
+            profile: Profile::of(release),
+            prebuilt: None,
+        }
+    }
 }
 
 /// The names that a command means: those that were given, else all that we can start.
@@ -132,21 +175,24 @@ pub fn probe_service(service: &Service, port: Option<u16>, timeout: Duration) ->
 pub fn build<'a>(
     cx: &Cx,
     services: impl Iterator<Item = &'a Service>,
-    profile: Profile,
+    programs: Programs,
 ) -> anyhow::Result<()> {
-    build_unless(cx, services, profile, &AtomicBool::new(false))
+    build_unless(cx, services, programs, &AtomicBool::new(false))
 }
 
 /// As [`build`], until another thread has something better to say.
 fn build_unless<'a>(
     cx: &Cx,
     services: impl Iterator<Item = &'a Service>,
-    profile: Profile,
+    programs: Programs,
     cancelled: &AtomicBool,
 ) -> anyhow::Result<()> {
+    if programs.prebuilt.is_some() {
+        return Ok(());
+    }
     let mut done = BTreeSet::new();
     for service in services {
-        let words = match profile {
+        let words = match programs.profile {
             Profile::Release if !service.build_release.is_empty() => &service.build_release,
             _ => &service.build,
         };
@@ -171,20 +217,19 @@ pub fn command(
     cx: &Cx,
     name: &str,
     service: &Service,
-    profile: Profile,
+    programs: Programs,
     environment: &Environment,
 ) -> anyhow::Result<Command> {
-    let profile = match profile {
-        Profile::Debug => "debug",
-        Profile::Release => "release",
-    };
-    let target = cx.target_dir().display().to_string();
+    let target = programs
+        .prebuilt
+        .map_or_else(|| cx.target_dir(), Path::to_path_buf);
+    let target = target.display().to_string();
     let words: Vec<String> = service
         .command
         .iter()
         .map(|word| {
             word.replace("{target}", &target)
-                .replace("{profile}", profile)
+                .replace("{profile}", programs.profile.directory())
         })
         .collect();
     let Some((program, args)) = words.split_first() else {

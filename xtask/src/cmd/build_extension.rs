@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::services::profile;
 use crate::config::{self, Extension, ExtensionKind};
 use crate::cx::Cx;
 use crate::error::Fault;
@@ -46,7 +45,7 @@ impl BuildExtension {
                 })
             })
             .collect::<Result<_, Fault>>()?;
-        let profile = profile(self.release);
+        let profile = Profile::of(self.release);
         for extension in chosen {
             proc::step(&mut build(cx, extension, profile))?;
             let from = built(cx, extension, profile);
@@ -77,13 +76,9 @@ fn build(cx: &Cx, extension: &Extension, profile: Profile) -> Command {
 /// The file that cargo makes of a `cdylib`.
 fn built(cx: &Cx, extension: &Extension, profile: Profile) -> PathBuf {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    let directory = match profile {
-        Profile::Debug => "debug",
-        Profile::Release => "release",
-    };
     let library = &extension.library;
     cx.target_dir()
-        .join(directory)
+        .join(profile.directory())
         .join(format!("{DLL_PREFIX}{library}{DLL_SUFFIX}"))
 }
 

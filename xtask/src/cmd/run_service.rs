@@ -1,6 +1,5 @@
 //! `cargo xtask run-service`
 
-use super::services::profile;
 use super::with_services::finish;
 use crate::config::Service;
 use crate::cx::Cx;
@@ -9,7 +8,7 @@ use crate::error::Fault;
 use crate::exit::Exit;
 use crate::probe;
 use crate::proc;
-use crate::services::{self, Options, Up};
+use crate::services::{self, Options, Programs, Up};
 
 /// Build a service and run it in the foreground
 ///
@@ -44,7 +43,7 @@ impl RunService {
             return self.run_alone(cx, service, port, &mut Up::default());
         }
         let options = Options {
-            profile: profile(self.release),
+            programs: Programs::built(self.release),
             transient: true,
         };
         let mut up = services::start(cx, &service.depends_on, options)?;
@@ -74,11 +73,11 @@ impl RunService {
         port: Option<u16>,
         up: &mut Up,
     ) -> anyhow::Result<Exit> {
-        let profile = profile(self.release);
-        services::build(cx, std::iter::once(service), profile)?;
+        let programs = Programs::built(self.release);
+        services::build(cx, std::iter::once(service), programs)?;
         // Resolved once more: the database's URL may be new.
         let environment = Environment::resolve(cx, &Choice::default())?;
-        let mut command = services::command(cx, &self.name, service, profile, &environment)?;
+        let mut command = services::command(cx, &self.name, service, programs, &environment)?;
         command.args(&self.args);
         up.hand_database(cx, &mut command)?;
         let place = port

@@ -11,7 +11,7 @@ use crate::error::Fault;
 use crate::exit::Exit;
 use crate::mask::Secrets;
 use crate::platform;
-use crate::services::{self, Follower, Options, Outcome, Profile, Seen, State, Status};
+use crate::services::{self, Follower, Options, Outcome, Programs, Seen, State, Status};
 use crate::term::{Style, seconds};
 
 /// Manage background services
@@ -94,7 +94,7 @@ impl Services {
             } => {
                 let names = if all { services::all(cx)? } else { names };
                 let options = Options {
-                    profile: profile(release),
+                    programs: Programs::built(release),
                     transient: false,
                 };
                 let up = services::start(cx, &names, options)?;
@@ -109,7 +109,7 @@ impl Services {
                 Ok(if failed { Exit::Failed } else { Exit::Done })
             }
             Action::Restart { names, release } => {
-                let up = services::restart(cx, &names, profile(release))?;
+                let up = services::restart(cx, &names, Programs::built(release))?;
                 as_json(cx, &up.names)
             }
             Action::Status { names } => status(cx, &names),
@@ -120,15 +120,6 @@ impl Services {
                 previous,
             } => logs(cx, &names, follow, lines, previous),
         }
-    }
-}
-
-/// The profile that `--release` means.
-pub(super) fn profile(release: bool) -> Profile {
-    if release {
-        Profile::Release
-    } else {
-        Profile::Debug
     }
 }
 

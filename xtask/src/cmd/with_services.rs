@@ -1,10 +1,12 @@
 //! `cargo xtask with-services`
 
-use super::services::profile;
+use std::path::PathBuf;
+use std::process::Command;
+
 use crate::cx::Cx;
 use crate::exit::Exit;
 use crate::proc;
-use crate::services::{self, Options};
+use crate::services::{self, Options, Programs};
 
 /// Run a command with services up, and stop what was started
 ///
@@ -27,6 +29,9 @@ pub struct WithServices {
     /// Build and run them for release
     #[arg(long)]
     release: bool,
+    /// Build nothing: run what was built before in DIR, a target directory
+    #[arg(long, value_name = "DIR")]
+    prebuilt: Option<PathBuf>,
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -41,16 +46,34 @@ impl WithServices {
         } else {
             self.names
         };
-        let options = Options {
-            profile: profile(self.release),
-            transient: true,
+        let prebuilt = self.prebuilt.map(|it| cx.cwd.join(it));
+        let programs = Programs {
+            prebuilt: prebuilt.as_deref(),
+            ..Programs::built(self.release)
         };
-        let mut up = services::start(cx, &names, options)?;
-        let outcome = up
-            .apply(cx, &mut command)
-            .and_then(|()| up.during(cx, || proc::run(&mut command)));
-        finish(cx, outcome, up.release(cx))
+        run_with(cx, &names, programs, &mut command)
     }
+}
+
+/// Runs a command with these services up (none named: those with `autostart`), and stops what was started.
+///
+/// # Errors
+/// When services do not start, or the command cannot be started.
+pub(super) fn run_with(
+    cx: &Cx,
+    names: &[String],
+    programs: Programs,
+    command: &mut Command,
+) -> anyhow::Result<Exit> {
+    let options = Options {
+        programs,
+        transient: true,
+    };
+    let mut up = services::start(cx, names, options)?;
+    let outcome = up
+        .apply(cx, command)
+        .and_then(|()| up.during(cx, || proc::run(command)));
+    finish(cx, outcome, up.release(cx))
 }
 
 /// The command's own end counts; that something could not be stopped fails only what went well.

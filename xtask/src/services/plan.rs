@@ -4,7 +4,7 @@
 use super::graph::order;
 use super::state::{Home, Sight};
 use super::stop;
-use super::{Profile, command, port, port_taken};
+use super::{Programs, command, port, port_taken};
 use crate::config::{Config, Service, ServiceKind};
 use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
@@ -139,12 +139,12 @@ impl<'a> Plan<'a> {
     pub(super) fn check_commands(
         &self,
         cx: &Cx,
-        profile: Profile,
+        programs: Programs,
         restarted: &[String],
     ) -> anyhow::Result<()> {
         let environment = Environment::resolve(cx, &Choice::default())?;
         for node in self.launched(restarted) {
-            command(cx, &node.name, node.service, profile, &environment)?;
+            command(cx, &node.name, node.service, programs, &environment)?;
         }
         Ok(())
     }

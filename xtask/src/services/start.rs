@@ -18,7 +18,7 @@ use super::spawn::{spawn, stranger_on_port};
 use super::state::{Home, Record};
 use super::stop;
 use super::{
-    Profile, build, build_unless, chosen, command, logs, port_taken, probe_service, secrets,
+    Programs, build, build_unless, chosen, command, logs, port_taken, probe_service, secrets,
 };
 use crate::config::{Config, Service};
 use crate::cx::Cx;
@@ -41,9 +41,9 @@ const NEXT_WORD: Duration = Duration::from_secs(10);
 
 /// How services are to be started.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How they are built.
-    pub profile: Profile,
+pub struct Options<'a> {
+    /// Where their programs come from.
+    pub programs: Programs<'a>,
     /// Whether they are to end with the command that they are started for.
     pub transient: bool,
 }
@@ -108,7 +108,7 @@ pub fn start(cx: &Cx, names: &[String], options: Options) -> anyhow::Result<Up> 
 ///
 /// # Errors
 /// As [`start`]; and when one of them cannot be stopped.
-pub fn restart(cx: &Cx, names: &[String], profile: Profile) -> anyhow::Result<Up> {
+pub fn restart(cx: &Cx, names: &[String], programs: Programs) -> anyhow::Result<Up> {
     let config = cx.config()?;
     let home = Home::of(cx);
     let _lock = home.lock(cx)?;
@@ -119,15 +119,15 @@ pub fn restart(cx: &Cx, names: &[String], profile: Profile) -> anyhow::Result<Up
     };
     let mut plan = Plan::new(cx, &home, &names)?;
     plan.check_ports(&names)?;
-    build(cx, plan.launched(&names).map(|node| node.service), profile)?;
-    plan.check_commands(cx, profile, &names)?;
+    build(cx, plan.launched(&names).map(|node| node.service), programs)?;
+    plan.check_commands(cx, programs, &names)?;
     plan.end_leftovers(cx, &home)?;
     let all = plan.nodes.iter().map(|node| node.name.clone());
     let transient: Vec<String> = all.filter(|name| home.is_transient(name)).collect();
     stop::check(&stop::end(cx, &home, &names, &[])?)?;
     plan.look_again(&home);
     let options = Options {
-        profile,
+        programs,
         transient: false,
     };
     let up = start_planned(cx, &home, plan, options, true)?;
@@ -247,7 +247,7 @@ struct Launcher<'a, 'b> {
     home: &'a Home,
     plan: Plan<'a>,
     stages: Vec<Stage>,
-    options: Options,
+    options: Options<'a>,
     up: &'b mut Up,
     built: bool,
     /// Records of services that have ended by themselves.
@@ -264,7 +264,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
         cx: &'a Cx,
         home: &'a Home,
         plan: Plan<'a>,
-        options: Options,
+        options: Options<'a>,
         up: &'b mut Up,
     ) -> Launcher<'a, 'b> {
         let (sender, receiver) = mpsc::channel();
@@ -287,7 +287,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
 
     /// Until all are up, or the first failure, which has been shown then.
     fn run(&mut self, built: bool) -> anyhow::Result<()> {
-        let (cx, profile) = (self.cx, self.options.profile);
+        let (cx, programs) = (self.cx, self.options.programs);
         let cancelled = AtomicBool::new(false);
         self.built = built || !self.plan.nodes.iter().any(Node::is_to_launch);
         let builds: Vec<&Service> = self.plan.launched(&[]).map(|node| node.service).collect();
@@ -299,7 +299,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
             if !self.built {
                 let (sender, cancelled) = (self.sender.clone(), &cancelled);
                 scope.spawn(move || {
-                    let built = build_unless(cx, builds.into_iter(), profile, cancelled);
+                    let built = build_unless(cx, builds.into_iter(), programs, cancelled);
                     sender.send(Event::Built(built)).ok()
                 });
             }
@@ -434,7 +434,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
             self.cx,
             &node.name,
             node.service,
-            self.options.profile,
+            self.options.programs,
             &environment,
         )?;
         if let (Some(url), Some(database)) = (&self.up.database_url, &self.plan.config.database) {
@@ -496,7 +496,8 @@ impl<'a, 'b> Launcher<'a, 'b> {
             Event::Built(result) => {
                 result?;
                 self.built = true;
-                self.plan.check_commands(self.cx, self.options.profile, &[])
+                self.plan
+                    .check_commands(self.cx, self.options.programs, &[])
             }
             Event::Database(result) => {
                 self.note_database(result?);

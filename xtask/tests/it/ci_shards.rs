@@ -147,6 +147,8 @@ fn every_test_runs_once_from_an_archive_sliced_by_number() {
         .env_remove("CARGO_TARGET_DIR")
         .current_dir(fixture.root());
     Run::of(&mut archive).code(0);
+    let target = fixture.path("target");
+    fs::remove_dir_all(&target).unwrap();
     let shards = shards(&fixture, &["--of", "2"]);
     assert_eq!(
         shards[1],
@@ -156,6 +158,7 @@ fn every_test_runs_once_from_an_archive_sliced_by_number() {
         run_all(&fixture, &shards, &["--archive", "tests.tar.zst"]),
         each_once()
     );
+    assert!(!target.join("debug").exists(), "nothing was compiled");
 }
 
 #[test]

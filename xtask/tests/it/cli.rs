@@ -22,6 +22,7 @@ fn help_names_every_command_and_ends_zero() {
         "clean-artifacts",
         "doctor",
         "parallel",
+        "tasks",
         "ci",
         "completions",
     ] {

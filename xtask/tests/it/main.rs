@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // In tests a panic is the failure report.
 
+mod adding_tasks;
 mod check_services;
 mod ci_report;
 mod ci_scope;
@@ -18,5 +19,7 @@ mod postgres;
 mod services;
 mod setup;
 mod support;
+mod tasks;
+mod tasks_differential;
 mod tidy;
 mod workflows;

@@ -1,11 +1,12 @@
 //! `cargo xtask ci shards` and `cargo xtask ci test-shard`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::super::with_services;
 use crate::ci::shards::{self, Selection, Shard};
 use crate::cx::Cx;
 use crate::error::Fault;
@@ -14,6 +15,7 @@ use crate::fsx;
 use crate::github;
 use crate::junit;
 use crate::proc;
+use crate::services::Programs;
 
 /// The variable that names the shard where no argument does.
 const SHARD: &str = "XTASK_SHARD";
@@ -109,7 +111,7 @@ fn earlier(cx: &Cx, patterns: &[String]) -> anyhow::Result<Vec<junit::Report>> {
 /// Examples:
 ///   cargo xtask ci test-shard 1/3 -- --workspace
 ///   cargo xtask ci test-shard 1/3 --archive tests.tar.zst -E 'not binary(integration)'
-///   XTASK_SHARD='${{ toJSON(matrix) }}' cargo xtask ci test-shard --archive tests.tar.zst
+///   XTASK_SHARD='${{ toJSON(matrix) }}' cargo xtask ci test-shard --archive tests.tar.zst --with-services
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct TestShard {
@@ -119,6 +121,9 @@ pub(super) struct TestShard {
     /// The tests, as `cargo nextest archive` packed them (default: built here)
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
+    /// Have the services up: with an archive those that are packed in it, which are not built again
+    #[arg(long)]
+    with_services: bool,
     /// nextest's profile: one that writes JUnit
     #[arg(long, value_name = "NAME", default_value = "ci")]
     profile: String,
@@ -148,7 +153,11 @@ impl TestShard {
                 .hint("write it before the `--`: there it narrows them down")
                 .into());
         }
-        let mut command = self.nextest(cx, "run");
+        let unpacked = match &self.archive {
+            Some(archive) => Some(self.unpack(cx, &cx.cwd.join(archive))?),
+            None => None,
+        };
+        let mut command = self.nextest(cx, "run", unpacked.as_deref());
         match (&shard.selection, &self.filterset) {
             (Selection::Partition(it), None) => command.args(["--partition", it]),
             (Selection::Partition(it), Some(also)) => {
@@ -163,12 +172,20 @@ impl TestShard {
             "Running",
             &format!("shard {} of {}", shard.shard, shard.total),
         );
-        let exit = proc::run(&mut command)?;
+        let exit = if self.with_services {
+            let programs = Programs {
+                prebuilt: unpacked.as_deref(),
+                ..Programs::built(false)
+            };
+            with_services::run_with(cx, &[], programs, &mut command)?
+        } else {
+            proc::run(&mut command)?
+        };
         if exit != Exit::Child(NO_TESTS) {
             return Ok(exit);
         }
         // With few tests a shard may be empty. Without any, something is wrong.
-        let all = self.count(cx).unwrap_or_else(|error| {
+        let all = self.count(cx, unpacked.as_deref()).unwrap_or_else(|error| {
             cx.term.warn(&format!("{error:#}"));
             0
         });
@@ -182,22 +199,52 @@ impl TestShard {
         Ok(Exit::Done)
     }
 
-    fn nextest(&self, cx: &Cx, verb: &str) -> Command {
+    /// Unpacks the archive, for services as well as tests; the target directory in it.
+    fn unpack(&self, cx: &Cx, archive: &Path) -> anyhow::Result<PathBuf> {
+        let directory = cx.state_dir().join("archive");
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to create `{}`", directory.display()))?;
+        cx.term.status("Unpacking", &archive.display().to_string());
+        let mut command = Command::new(cx.cargo());
+        command
+            .args(["nextest", "list", "--profile", &self.profile])
+            .args(["--message-format", "json"])
+            .arg("--archive-file")
+            .arg(archive)
+            .arg("--extract-to")
+            .arg(&directory)
+            .arg("--extract-overwrite")
+            .arg("--workspace-remap")
+            .arg(&cx.root)
+            .current_dir(&cx.root);
+        proc::capture(&mut command)?;
+        Ok(directory.join("target"))
+    }
+
+    fn nextest(&self, cx: &Cx, verb: &str, unpacked: Option<&Path>) -> Command {
         let mut command = Command::new(cx.cargo());
         command
             .args(["nextest", verb, "--profile", &self.profile])
             .current_dir(&cx.root);
-        if let Some(archive) = &self.archive {
-            command.arg("--archive-file").arg(cx.cwd.join(archive));
-            command.arg("--workspace-remap").arg(&cx.root);
+        if let Some(target) = unpacked {
+            let metadata = target.join("nextest");
+            command
+                .arg("--binaries-metadata")
+                .arg(metadata.join("binaries-metadata.json"))
+                .arg("--cargo-metadata")
+                .arg(metadata.join("cargo-metadata.json"))
+                .arg("--target-dir-remap")
+                .arg(target)
+                .arg("--workspace-remap")
+                .arg(&cx.root);
         }
         command.args(&self.args);
         command
     }
 
     /// How many tests all shards have together.
-    fn count(&self, cx: &Cx) -> anyhow::Result<usize> {
-        let mut command = self.nextest(cx, "list");
+    fn count(&self, cx: &Cx, unpacked: Option<&Path>) -> anyhow::Result<usize> {
+        let mut command = self.nextest(cx, "list", unpacked);
         command.args(["--message-format", "json"]);
         if let Some(filterset) = &self.filterset {
             command.args(["--filterset", filterset]);

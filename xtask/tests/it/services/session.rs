@@ -41,6 +41,35 @@ fn a_command_that_is_killed_ends_as_shells_say_it() {
 }
 
 #[test]
+fn what_was_built_elsewhere_is_run_and_not_built() {
+    let server = server();
+    let name = Path::new(&server).file_name().unwrap().to_str().unwrap();
+    let text = service(
+        "one",
+        "healthy",
+        free_port(),
+        "build = [\"no-such-builder\"]",
+    );
+    let fixture = Fixture::new(&text.replace(&server, &format!("{{target}}/{{profile}}/{name}")));
+    let debug = fixture.path("elsewhere/debug");
+    fs::create_dir_all(&debug).unwrap();
+    fs::copy(&server, debug.join(name)).unwrap();
+    let args = [
+        "with-services",
+        "--prebuilt",
+        "elsewhere",
+        "--",
+        "git",
+        "--version",
+    ];
+    fixture.run(&args).code(0).says("Healthy one");
+    fixture
+        .run(&["with-services", "--", "git", "--version"])
+        .code(1)
+        .says("no-such-builder");
+}
+
+#[test]
 fn a_start_that_fails_runs_no_command() {
     let fixture = Fixture::new(&service("one", "die", free_port(), ""));
     fixture

@@ -1,0 +1,127 @@
+//! The steps that a task comes to, in cargo-make's order.
+
+use std::collections::HashSet;
+
+use super::task::{Task, Via};
+use super::{Makefile, Unresolved, merge};
+
+/// A step of a plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its name, as the task was called.
+    pub name: String,
+    /// What is run; of a dependency in another file nothing is known here.
+    pub task: Option<Task>,
+    /// The other file or directory, of a dependency with `path`.
+    pub path: Option<String>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unplanned {
+    /// A task cannot be resolved.
+    Unresolved(Unresolved),
+    /// The task is private, so it cannot be called.
+    Private(String),
+    /// Dependencies lead in a circle, on which cargo-make ends with a stack overflow: the names, the
+    /// first again at the end.
+    Cycle(Vec<String>),
+}
+
+impl std::fmt::Display for Unplanned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unplanned::Unresolved(why) => why.fmt(f),
+            Unplanned::Private(name) => write!(f, "the task `{name}` is private"),
+            Unplanned::Cycle(names) => {
+                write!(f, "dependencies lead in a circle: {}", names.join(" -> "))
+            }
+        }
+    }
+}
+
+impl Makefile {
+    /// The steps of `cargo make --no-workspace NAME`, `[config]`'s `init_task` and `end_task` around them.
+    /// A `run_task` starts when its task does, and is no step.
+    ///
+    /// # Errors
+    /// When cargo-make would have no plan.
+    pub fn plan(&self, name: &str) -> Result<Vec<Step>, Unplanned> {
+        let mut steps = Vec::new();
+        for key in ["legacy_migration_task", "init_task"] {
+            self.around(key, &mut steps)?;
+        }
+        let mut walk = Walk {
+            makefile: self,
+            steps: &mut steps,
+            seen: HashSet::new(),
+            stack: Vec::new(),
+        };
+        walk.step(name, None, true)?;
+        self.around("end_task", &mut steps)?;
+        Ok(steps)
+    }
+
+    fn around(&self, key: &str, steps: &mut Vec<Step>) -> Result<(), Unplanned> {
+        let Some(name) = self.config.get(key).and_then(|it| it.value.as_str()) else {
+            return Ok(());
+        };
+        let task = merge::resolve(&self.tasks, name, self.platform, false)
+            .map_err(Unplanned::Unresolved)?;
+        if !task.flag("disabled") {
+            steps.push(Step {
+                name: name.to_owned(),
+                task: Some(task),
+                path: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+struct Walk<'a> {
+    makefile: &'a Makefile,
+    steps: &'a mut Vec<Step>,
+    seen: HashSet<String>,
+    stack: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn step(&mut self, name: &str, path: Option<&str>, asked: bool) -> Result<(), Unplanned> {
+        if let Some(path) = path {
+            self.steps.push(Step {
+                name: format!("{name}_proxy"),
+                task: None,
+                path: Some(path.to_owned()),
+            });
+            self.seen.insert(format!("{path}:{name}"));
+            return Ok(());
+        }
+        let task = self.makefile.resolve(name).map_err(Unplanned::Unresolved)?;
+        if asked && task.is_private() {
+            return Err(Unplanned::Private(name.to_owned()));
+        }
+        if task.flag("disabled") {
+            return Ok(());
+        }
+        if let Some(at) = self.stack.iter().position(|it| it == name) {
+            let names = self.stack[at..].iter().cloned();
+            return Err(Unplanned::Cycle(names.chain([name.to_owned()]).collect()));
+        }
+        self.stack.push(name.to_owned());
+        for reference in task.calls() {
+            if reference.via == Via::Dependency {
+                self.step(&reference.name, reference.path.as_deref(), false)?;
+            }
+        }
+        self.stack.pop();
+        if self.seen.insert(name.to_owned()) {
+            self.steps.push(Step {
+                name: name.to_owned(),
+                task: Some(task),
+                path: None,
+            });
+        }
+        Ok(())
+    }
+}
