@@ -182,29 +182,27 @@ fn inputs(root: &Path, program: &Path) -> Option<BTreeSet<PathBuf>> {
         inputs.extend([package.join("Cargo.toml"), package.join("build.rs")]);
     }
     inputs.extend(sources);
-    for directory in root.ancestors() {
-        inputs.extend(configurations(directory));
-        inputs.extend(["rust-toolchain", "rust-toolchain.toml"].map(|it| directory.join(it)));
-    }
     let home = |variable: &str, name: &str| {
         std::env::var_os(variable)
             .map(PathBuf::from)
             .or_else(|| Some(std::env::home_dir()?.join(name)))
     };
+    let mut configured: Vec<PathBuf> = root.ancestors().flat_map(configurations).collect();
     let cargo = home("CARGO_HOME", ".cargo")?;
-    inputs.extend(["config.toml", "config"].map(|it| cargo.join(it)));
-    // The default toolchain, and those of directories.
-    inputs.insert(home("RUSTUP_HOME", ".rustup")?.join("settings.toml"));
-    inputs.insert(compiler(root)?);
-    let configured = inputs
-        .iter()
-        .filter(|it| it.file_stem().is_some_and(|it| it == "config"));
-    for path in configured {
+    configured.extend(["config.toml", "config"].map(|it| cargo.join(it)));
+    for path in &configured {
         // Further files: nobody here follows them.
         if fs::read_to_string(path).is_ok_and(|text| text.contains("include")) {
             return None;
         }
     }
+    inputs.extend(configured);
+    for directory in root.ancestors() {
+        inputs.extend(["rust-toolchain", "rust-toolchain.toml"].map(|it| directory.join(it)));
+    }
+    // The default toolchain, and those of directories.
+    inputs.insert(home("RUSTUP_HOME", ".rustup")?.join("settings.toml"));
+    inputs.insert(compiler(root)?);
     Some(inputs)
 }
 
@@ -286,11 +284,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let (source, program) = (
-            root.join("src").join("main.rs"),
+            root.join("src").join("config.rs"),
             root.join("target").join("x"),
         );
         file(&root.join("Cargo.toml"), "");
-        file(&source, "1");
+        file(&source, "include_str!(\"x\")");
         file(&program, "program");
         file(
             &program.with_extension("d"),
