@@ -187,6 +187,17 @@ impl Makefile {
         merge::resolve(&self.tasks, name, self.platform, true)
     }
 
+    /// The tasks that the directory's own file defines or adds to. Of a thousand members that extend the same
+    /// files, these are what differs.
+    pub fn own(&self) -> impl Iterator<Item = &Arc<Task>> {
+        let own = self.file.as_ref().map(|file| &file.source);
+        self.tasks.values().filter(move |task| {
+            let last = task.definitions.last().map(|it| &it.source);
+            own.zip(last)
+                .is_some_and(|(own, last)| Arc::ptr_eq(own, last))
+        })
+    }
+
     /// The tasks that people see in `cargo make --list-all-steps`: neither private, nor cargo-make's own.
     #[must_use]
     pub fn is_listed(&self, task: &Task) -> bool {

@@ -19,6 +19,8 @@ pub struct Loader {
     options: Options,
     files: Mutex<HashMap<PathBuf, Arc<TaskFile>>>,
     layers: Mutex<HashMap<PathBuf, Arc<Layer>>>,
+    /// Of lists of extended files, which many members have in common.
+    lists: Mutex<HashMap<Vec<PathBuf>, Arc<Layer>>>,
     directories: Mutex<HashMap<PathBuf, PathBuf>>,
 }
 
@@ -31,6 +33,7 @@ impl Loader {
             options,
             files: Mutex::default(),
             layers: Mutex::default(),
+            lists: Mutex::default(),
             directories: Mutex::default(),
         }
     }
@@ -220,13 +223,11 @@ impl Loader {
         } else {
             stack.push(real.clone());
             let directory = path.parent().unwrap_or(Path::new("."));
-            let mut below = Arc::new(Layer::default());
+            let mut below = Vec::new();
             for extend in &file.extends {
-                let Some(next) = self.extended(&file, directory, extend, stack)? else {
-                    continue;
-                };
-                below = Arc::new(merge::layers(&below, &next, false, &self.options)?);
+                below.extend(self.extended(&file, directory, extend, stack)?);
             }
+            let below = self.fold(below)?;
             stack.pop();
             Arc::new(merge::layers(&below, &own, false, &self.options)?)
         };
@@ -243,7 +244,7 @@ impl Loader {
         directory: &Path,
         extend: &ExtendRef,
         stack: &mut Vec<PathBuf>,
-    ) -> Result<Option<Arc<Layer>>, Problem> {
+    ) -> Result<Option<(PathBuf, Arc<Layer>)>, Problem> {
         let path = relative_to(directory, extend.relative).join(&extend.path);
         if !path.is_file() {
             if extend.optional {
@@ -280,7 +281,29 @@ impl Loader {
                 "take one `extend` of the circle out; cargo-make ends with a stack overflow on it",
             ));
         }
-        self.layer(&path, stack).map(Some)
+        let layer = self.layer(&path, stack)?;
+        Ok(Some((real, layer)))
+    }
+
+    /// A list of extended files on top of each other, the least first.
+    fn fold(&self, list: Vec<(PathBuf, Arc<Layer>)>) -> Result<Arc<Layer>, Problem> {
+        if list.iter().any(|(_, layer)| layer.depends_on_place) {
+            return self.fold_anew(&list);
+        }
+        let key: Vec<PathBuf> = list.iter().map(|(path, _)| path.clone()).collect();
+        if let Some(layer) = lock(&self.lists).get(&key) {
+            return Ok(layer.clone());
+        }
+        let layer = self.fold_anew(&list)?;
+        Ok(lock(&self.lists).entry(key).or_insert(layer).clone())
+    }
+
+    fn fold_anew(&self, list: &[(PathBuf, Arc<Layer>)]) -> Result<Arc<Layer>, Problem> {
+        let mut below = Arc::new(Layer::default());
+        for (_, next) in list {
+            below = Arc::new(merge::layers(&below, next, false, &self.options)?);
+        }
+        Ok(below)
     }
 
     /// `load_cargo_aliases`: a task for each alias of `.cargo/config.toml` that is no task yet.

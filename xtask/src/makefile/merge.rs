@@ -4,6 +4,7 @@
 //! merge), so each function here is one of cargo-make's: `merge_external_configs`, `merge_tasks`,
 //! `Task::extend`, `Task::get_normalized_task`, `merge_env`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -122,30 +123,49 @@ pub(super) fn layers(
     core: bool,
     options: &Options,
 ) -> Result<Layer, Problem> {
+    Ok(Layer {
+        config: on_top(&base.config, &over.config, config_field),
+        env: env(&base.env, &over.env, options)?,
+        env_files: [&over.env_files[..], &base.env_files].concat(),
+        env_scripts: [&over.env_scripts[..], &base.env_scripts].concat(),
+        tasks: on_top(&base.tasks, &over.tasks, |_, old, new| {
+            Arc::new(merge_task(old, new, core))
+        }),
+        plugins: on_top(&base.plugins, &over.plugins, |_, _, new| new.clone()),
+        plugin_aliases: on_top(&base.plugin_aliases, &over.plugin_aliases, |_, _, new| {
+            new.clone()
+        }),
+        files: [&base.files[..], &over.files].concat(),
+        depends_on_place: base.depends_on_place || over.depends_on_place,
+    })
+}
+
+/// Two maps as one: what both have is merged. The greater one is copied, the lesser one is walked.
+fn on_top<T: Clone>(
+    base: &BTreeMap<Arc<str>, T>,
+    over: &BTreeMap<Arc<str>, T>,
+    merge: impl Fn(&str, &T, &T) -> T,
+) -> BTreeMap<Arc<str>, T> {
+    if base.len() < over.len() {
+        let mut merged = over.clone();
+        for (key, old) in base {
+            let value = match over.get(key) {
+                Some(new) => merge(key, old, new),
+                None => old.clone(),
+            };
+            merged.insert(key.clone(), value);
+        }
+        return merged;
+    }
     let mut merged = base.clone();
-    for (key, field) in &over.config {
-        let field = match base.config.get(key) {
-            Some(old) => config_field(key, old, field),
-            None => field.clone(),
+    for (key, new) in over {
+        let value = match base.get(key) {
+            Some(old) => merge(key, old, new),
+            None => new.clone(),
         };
-        merged.config.insert(key.clone(), field);
+        merged.insert(key.clone(), value);
     }
-    merged.env = env(&base.env, &over.env, options)?;
-    merged.env_files = [&over.env_files[..], &base.env_files].concat();
-    merged.env_scripts = [&over.env_scripts[..], &base.env_scripts].concat();
-    for (name, task) in &over.tasks {
-        let task = match base.tasks.get(name) {
-            Some(old) => Arc::new(merge_task(old, task, core)),
-            None => task.clone(),
-        };
-        merged.tasks.insert(name.clone(), task);
-    }
-    let pairs = |map: &BTreeMap<Arc<str>, Field>| map.clone().into_iter();
-    merged.plugins.extend(pairs(&over.plugins));
-    merged.plugin_aliases.extend(pairs(&over.plugin_aliases));
-    merged.files.extend(over.files.iter().cloned());
-    merged.depends_on_place |= over.depends_on_place;
-    Ok(merged)
+    merged
 }
 
 fn config_field(key: &str, old: &Field, new: &Field) -> Field {
@@ -177,7 +197,7 @@ fn with_data(field: &Field, data: Data) -> Field {
 /// A task of the same name in a file that extends.
 fn merge_task(old: &Task, new: &Task, core: bool) -> Task {
     let mut merged = old.clone();
-    extend(&mut merged, new);
+    extend(&mut merged, new, has_env(new));
     merged.name = new.name.clone();
     merged.definitions.extend(new.definitions.iter().cloned());
     let keeps_env = core && has_env(old) && is_only_located(new) && !new.flag("clear");
@@ -208,8 +228,9 @@ fn copy_env(to: &mut Task, from: &Task) {
     to.located.clone_from(&from.located);
 }
 
-/// `Task::extend`: what `over` sets replaces; with `clear` in `over`, the rest goes.
-fn extend(base: &mut Task, over: &Task) {
+/// `Task::extend`: what `over` sets replaces; with `clear` in `over`, the rest goes. `env`: whether that of
+/// `over` counts.
+fn extend(base: &mut Task, over: &Task, env: bool) {
     let scripts: Vec<(&str, Field)> = ["script", "install_script"]
         .into_iter()
         .filter_map(|name| Some((name, base.get(name)?.clone())))
@@ -230,7 +251,7 @@ fn extend(base: &mut Task, over: &Task) {
             base.fields.set(index, field);
         }
     }
-    if has_env(over) {
+    if env {
         copy_env(base, over);
     }
 }
@@ -253,9 +274,9 @@ fn script(old: &Field, new: &Field) -> Field {
 }
 
 /// `get_normalized_task`: the task with its override for a platform, if it has one.
-fn normalize(task: &Task, platform: Platform) -> Task {
+fn normalize(task: &Task, platform: Platform) -> Cow<'_, Task> {
     let Some(over) = task.get(platform.key()).cloned() else {
-        return task.clone();
+        return Cow::Borrowed(task);
     };
     let own = |name: &str| over.value.entry(name);
     let clear = own("clear").and_then(|it| it.value.as_bool()) == Some(true);
@@ -286,7 +307,7 @@ fn normalize(task: &Task, platform: Platform) -> Task {
             );
         }
     }
-    normal
+    Cow::Owned(normal)
 }
 
 /// Why a task cannot be resolved.
@@ -361,7 +382,7 @@ pub(super) fn resolve(
     aliases: bool,
 ) -> Result<Task, Unresolved> {
     // From the asked one down to its last base.
-    let mut chain: Vec<Task> = Vec::new();
+    let mut chain: Vec<Cow<'_, Task>> = Vec::new();
     let mut next = Some(name.to_owned());
     while let Some(name) = next {
         let found = if aliases {
@@ -390,20 +411,18 @@ pub(super) fn resolve(
     }
     let names: Vec<Arc<str>> = chain.iter().map(|it| it.name.clone()).collect();
     let mut chain = chain.into_iter().rev();
-    let Some(mut task) = chain.next() else {
+    let Some(last) = chain.next() else {
         return Err(Unresolved::Unknown {
             name: name.to_owned(),
             from: None,
         });
     };
-    for mut over in chain {
-        if is_only_located(&over) {
-            over.fields.remove("env");
-            over.located = None;
-        }
-        extend(&mut task, &over);
-        task.name = over.name;
-        task.definitions = over.definitions;
+    let mut task = last.into_owned();
+    for over in chain {
+        let env = has_env(&over) && !is_only_located(&over);
+        extend(&mut task, &over, env);
+        task.name.clone_from(&over.name);
+        task.definitions.clone_from(&over.definitions);
     }
     task.extended = names.into_iter().skip(1).collect();
     Ok(task)
@@ -431,8 +450,8 @@ fn env(
             }
         }
     }
-    // Nothing new can need each other in a circle where nothing was added.
-    if !over.is_empty() || !base.is_empty() {
+    // Where nothing was added, nothing new can need each other in a circle.
+    if !over.is_empty() {
         let values = merged.iter().map(|(name, field)| (&**name, &*field.value));
         if let Some(names) = circle(&values.collect(), options) {
             let field = merged.get(&*names[0]);

@@ -2,14 +2,9 @@
 //! repository's shared task files, its commands are run there, its code stands in the sources.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::support::{Fixture, Run};
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
+use crate::support::{Fixture, Run, cargo, root};
 
 /// A block of the page: what the comment before it says, and its lines.
 struct Block {
@@ -93,7 +88,7 @@ fn run(fixture: &Fixture, directory: &str, line: &str) -> Run {
     let mut command = match words.as_slice() {
         ["cargo", "xtask", rest @ ..] => fixture.xtask(rest),
         ["cargo", "make", rest @ ..] => {
-            let mut command = Command::new(env!("CARGO"));
+            let mut command = cargo();
             command
                 .args(["make", "--disable-check-for-updates"])
                 .args(rest);

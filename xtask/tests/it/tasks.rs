@@ -1,11 +1,10 @@
 //! `cargo xtask tasks` on a fixture workspace, and on this repository.
 
 use std::fs;
-use std::path::Path;
 
 use expect_test::{Expect, expect};
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, root};
 
 const ROOT: &str = r#"
 extend = [{ path = "cargo-make/base.toml" }, { path = "cargo-make/extra.toml" }]
@@ -467,9 +466,8 @@ fn the_reference_is_written_once_and_checked() {
 }
 
 fn here(args: &[&str]) -> Run {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = Fixture::new("").xtask(args);
-    Run::of(command.current_dir(root))
+    Run::of(command.current_dir(root()))
 }
 
 /// CI's hold on the page: it is part of the tests.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -38,7 +38,7 @@ pub(super) enum Expected {
 const ALL: &str = "zz-all";
 
 fn cargo_make(directory: &Path, args: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = crate::support::cargo();
     command
         .args(["make", "--disable-check-for-updates"])
         .args(args)

@@ -491,6 +491,7 @@ command = 'a'
 === own.env
 === one.env
 === two.env
+=== three.env
 === other/two.env
 === sub/three.env
 ",
