@@ -52,13 +52,15 @@ fn cargo_make(directory: &Path, args: &[&str]) -> (bool, String, String) {
         "CARGO_HOME",
         "RUSTUP_HOME",
         "SystemRoot",
-        "TEMP",
-        "TMP",
         "USERPROFILE",
     ] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
+    }
+    // Of its own: the scripts that two of them write at once might have one name.
+    for name in ["TMPDIR", "TEMP", "TMP"] {
+        command.env(name, directory);
     }
     let output = command.output().expect("cargo starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
