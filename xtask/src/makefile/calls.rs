@@ -155,7 +155,9 @@ impl Makefile {
         let mut filled = text.to_owned();
         for name in super::braced(text) {
             // One of the task's that has a condition may not hold: the file's does then.
-            let own = task.get("env").and_then(|env| env.value.get(name)?.as_str());
+            let own = task
+                .get("env")
+                .and_then(|env| env.value.get(name)?.as_str());
             let Some(value) = own.or_else(|| self.env.get(name)?.value.as_str()) else {
                 continue;
             };
