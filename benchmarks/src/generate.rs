@@ -112,7 +112,11 @@ pub fn workspace(members: usize, tasks: usize) -> Vec<(PathBuf, String)> {
                 listed.join(", ")
             ),
         ),
-        file(&[".config", "xtask.toml"], String::new()),
+        // Clean: it is the reading that is measured, not a terminal.
+        file(
+            &[".config", "xtask.toml"],
+            "[lint]\nlevel = \"deny\"\nrequired = []\nshared = [\"base.toml\"]\n".to_owned(),
+        ),
         file(
             &["base.toml"],
             "[config]\ndefault_to_workspace = false\nskip_core_tasks = true\n\
@@ -152,7 +156,7 @@ pub fn workspace(members: usize, tasks: usize) -> Vec<(PathBuf, String)> {
             };
             makefile.push_str(&format!(
                 "\n[tasks.build-{task}]\nextend = \"base-cargo\"\ndescription = \"Build part {task}\"\n\
-                 category = \"Build\"\nprivate = false\n{needs}args = [\"build\", \"--package\", \"{name}\"]\n"
+                 category = \"Build\"\nprivate = false\n{needs}args = [\"build\", \"--package\", \"{name}\", \"--example\", \"part-{task}\"]\n"
             ));
         }
         files.push(file(&["crates", name, "Makefile.toml"], makefile));

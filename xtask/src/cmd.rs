@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::cx::Cx;
+use crate::error::Fault;
 use crate::exit::Exit;
 use crate::term::{ColorChoice, Format};
 
@@ -101,6 +102,22 @@ pub enum Cmd {
 }
 
 impl Cmd {
+    /// Two formats are for findings alone.
+    ///
+    /// # Errors
+    /// When the command has none.
+    pub fn check_format(&self, format: Format) -> anyhow::Result<()> {
+        let general = matches!(format, Format::Human | Format::Json);
+        if general || matches!(self, Cmd::Tasks(it) if it.has_findings()) {
+            return Ok(());
+        }
+        Err(
+            Fault::usage("this command writes `--format human` or `json`")
+                .hint("`github` and `sarif` are for `cargo xtask tasks check`")
+                .into(),
+        )
+    }
+
     /// Runs the command.
     ///
     /// # Errors

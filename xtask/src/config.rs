@@ -12,6 +12,8 @@ use crate::error::{self, Fault};
 use crate::fsx;
 use crate::glob;
 
+pub mod lint;
+
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -39,6 +41,8 @@ pub struct Config {
     pub tests: BTreeMap<String, Tests>,
     /// What CI asks: what a change touches, and how tests split over runners.
     pub ci: Ci,
+    /// What `tasks check` holds the task files to.
+    pub lint: lint::Lint,
 }
 
 /// Facts about the workspace itself.
@@ -494,6 +498,7 @@ impl Config {
             ));
         }
         self.check_ci(name)?;
+        self.lint.check(name)?;
         for (language, tests) in &self.tests {
             for pattern in &tests.junit {
                 check_pattern(pattern, &format!("{name}: [tests.{language}] junit"))?;

@@ -27,6 +27,7 @@ pub mod hex;
 pub mod install;
 pub mod junit;
 pub mod launch;
+pub mod lint;
 pub mod lock;
 pub mod makefile;
 pub mod mask;
@@ -65,7 +66,10 @@ pub fn main() -> ExitCode {
     };
     platform::install_interrupt_handler();
     let term = term::Term::new(&cli.global);
-    let outcome = cx::Cx::new(term.clone(), cli.global.directory.as_deref())
+    let outcome = cli
+        .command
+        .check_format(cli.global.format)
+        .and_then(|()| cx::Cx::new(term.clone(), cli.global.directory.as_deref()))
         .and_then(|cx| cli.command.run(&cx));
     let exit = match outcome {
         Ok(exit) => exit,

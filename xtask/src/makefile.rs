@@ -73,7 +73,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use calls::{masked, shown};
+pub use calls::{Named, WITH_VALUE, masked, named, shown};
 pub use load::{Loader, Member, Model};
 pub use merge::{Form, Unresolved, braced, form, variables_of};
 pub use parse::{ExtendRef, RelativeTo, TaskFile};

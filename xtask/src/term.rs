@@ -17,6 +17,12 @@ pub enum Format {
     Human,
     /// For machines.
     Json,
+    /// Annotations of GitHub Actions: `tasks check` alone.
+    #[value(hide = true)]
+    Github,
+    /// SARIF 2.1.0: `tasks check` alone.
+    #[value(hide = true)]
+    Sarif,
 }
 
 /// When to use colour.

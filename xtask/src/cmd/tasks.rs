@@ -8,16 +8,18 @@ use crate::error::Fault;
 use crate::exit::Exit;
 use crate::makefile::{Loader, Makefile, Model, Options};
 
+mod check;
 mod docs;
 mod explain;
 mod graph;
 mod list;
 
-/// Look at the task files as cargo-make reads them: list, explain, draw, document
+/// Look at the task files as cargo-make reads them: check, list, explain, draw, document
 ///
 /// They work from any directory, on the tasks that `cargo make` has there; `--member` names another.
 ///
 /// Examples:
+///   cargo xtask tasks check
 ///   cargo xtask tasks list
 ///   cargo xtask tasks explain build --member tasker-shared
 ///   cargo xtask tasks graph test-all --as svg > graph.svg
@@ -31,6 +33,7 @@ pub struct Tasks {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    Check(check::Check),
     List(list::List),
     Explain(explain::Explain),
     Graph(graph::Graph),
@@ -38,8 +41,14 @@ enum Action {
 }
 
 impl Tasks {
+    /// Whether it reports findings, which have formats of their own.
+    pub(crate) fn has_findings(&self) -> bool {
+        matches!(self.action, Action::Check(_))
+    }
+
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         match self.action {
+            Action::Check(it) => it.run(cx),
             Action::List(it) => it.run(cx),
             Action::Explain(it) => it.run(cx),
             Action::Graph(it) => it.run(cx),

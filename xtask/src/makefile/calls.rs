@@ -29,96 +29,141 @@ impl Makefile {
             .collect();
         let plain: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let program = task.text("command").unwrap_or_default();
-        let mut cwd = task.text("cwd").map(str::to_owned);
-        let mut found = Vec::new();
-        let mut listening = match program {
-            "makers" | "cargo-make" => Listening::Make,
-            _ => Listening::No,
-        };
-        let mut skip = false;
-        for (at, (word, value)) in words.iter().enumerate() {
-            let before = match at {
-                0 => program,
-                at => plain[at - 1],
-            };
-            match (*word, before) {
-                ("make", "cargo" | "xtask") => {
-                    listening = Listening::Make;
-                    continue;
-                }
-                ("parallel", "xtask") => {
-                    listening = Listening::Names;
-                    continue;
-                }
-                ("cargo" | "--", _) => {
-                    listening = Listening::No;
-                    continue;
-                }
-                _ => {}
-            }
-            if std::mem::take(&mut skip) || listening == Listening::No {
-                continue;
-            }
-            if word.starts_with('-') {
-                let (flag, inner) = word.split_once('=').unwrap_or((word, ""));
-                let takes_value = matches!(
-                    flag,
-                    "--cwd"
-                        | "--makefile"
-                        | "--profile"
-                        | "-p"
-                        | "--env"
-                        | "-e"
-                        | "--env-file"
-                        | "--loglevel"
-                        | "-l"
-                        | "--jobs"
-                        | "-j"
-                        | "-C"
-                        | "--format"
-                        | "--color"
-                );
-                skip = takes_value && inner.is_empty();
-                if flag == "--cwd" {
-                    let given = if inner.is_empty() {
-                        plain.get(at + 1).copied()
-                    } else {
-                        Some(inner)
-                    };
-                    cwd = given.map(str::to_owned);
-                }
-                continue;
-            }
-            // A directory that a variable names is not known here.
-            if word.contains("${") {
-                continue;
-            }
-            if cwd.is_some() || self.tasks.contains_key(*word) {
-                found.push(Reference {
-                    name: (*word).to_owned(),
-                    via: Via::Command,
-                    path: cwd.clone(),
-                    field: "args",
-                    span: value.span,
-                    source: args.source.clone(),
-                });
-            }
-            if listening == Listening::Make {
-                // What follows the task are its arguments.
-                listening = Listening::No;
-            }
-        }
-        found
+        named(program, &plain, task.text("cwd"))
+            .into_iter()
+            .filter(|it| it.cwd.is_some() || self.tasks.contains_key(plain[it.at]))
+            .map(|it| Reference {
+                name: plain[it.at].to_owned(),
+                via: Via::Command,
+                path: it.cwd,
+                field: "args",
+                span: words[it.at].1.span,
+                source: args.source.clone(),
+            })
+            .collect()
     }
 }
+
+/// A task that a command line names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which word it is.
+    pub at: usize,
+    /// The directory that the command runs in, if it is another one.
+    pub cwd: Option<String>,
+    /// Whether `cargo xtask parallel` runs it.
+    pub parallel: bool,
+    /// Whether others run at the same time: `parallel` without `--jobs 1`.
+    pub together: bool,
+    /// Whether a `--makefile` says that it is another file's.
+    pub elsewhere: bool,
+}
+
+/// The tasks that a command line names, wherever in it: after `cargo make` one, after `cargo xtask make`
+/// and `parallel` any number.
+#[must_use]
+pub fn named(program: &str, words: &[&str], cwd: Option<&str>) -> Vec<Named> {
+    let mut found: Vec<Named> = Vec::new();
+    let mut cwd = cwd.map(str::to_owned);
+    let mut listening = match program {
+        "makers" | "cargo-make" => Listening::One,
+        _ => Listening::No,
+    };
+    let (mut parallel, mut together, mut elsewhere) = (false, true, false);
+    // The flag whose value comes next.
+    let mut flag = "";
+    for (at, word) in words.iter().copied().enumerate() {
+        let before = match at {
+            0 => program,
+            at => words[at - 1],
+        };
+        match (word, before) {
+            ("make", "cargo") => {
+                (listening, parallel) = (Listening::One, false);
+                continue;
+            }
+            ("make", "xtask") => {
+                (listening, parallel) = (Listening::Any, false);
+                continue;
+            }
+            ("parallel", "xtask") => {
+                (listening, parallel, together) = (Listening::Any, true, true);
+                continue;
+            }
+            ("cargo" | "--", _) => {
+                listening = Listening::No;
+                continue;
+            }
+            _ => {}
+        }
+        if listening == Listening::No {
+            continue;
+        }
+        let mut value = None;
+        if !flag.is_empty() {
+            value = Some((std::mem::take(&mut flag), word));
+        } else if let Some((flag, inner)) = word.split_once('=').filter(|_| word.starts_with('-')) {
+            value = Some((flag, inner));
+        } else if word.starts_with('-') {
+            if WITH_VALUE.contains(&word) {
+                flag = word;
+            }
+            continue;
+        }
+        match value {
+            Some(("--cwd" | "-C", directory)) => cwd = Some(directory.to_owned()),
+            Some(("--makefile", _)) => elsewhere = true,
+            Some(("--jobs" | "-j", "1")) => {
+                together = false;
+                // Also for those before it.
+                for it in found.iter_mut().filter(|it| it.parallel) {
+                    it.together = false;
+                }
+            }
+            Some(_) => {}
+            // What a variable names is not known here.
+            None if word.contains("${") || word.is_empty() => {}
+            None => {
+                found.push(Named {
+                    at,
+                    cwd: cwd.clone(),
+                    parallel,
+                    together: parallel && together,
+                    elsewhere,
+                });
+                if listening == Listening::One {
+                    // What follows the task are its arguments.
+                    listening = Listening::No;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Flags of the two that take a value.
+pub const WITH_VALUE: [&str; 14] = [
+    "--cwd",
+    "--makefile",
+    "--profile",
+    "-p",
+    "--env",
+    "-e",
+    "--env-file",
+    "--loglevel",
+    "-l",
+    "--jobs",
+    "-j",
+    "-C",
+    "--format",
+    "--color",
+];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Listening {
     No,
-    /// One name.
-    Make,
-    /// Any number.
-    Names,
+    One,
+    Any,
 }
 
 /// A command and its arguments as a line to read, secrets masked.

@@ -471,6 +471,35 @@ record!(
     ]
 );
 
+/// The records below [`FILE`], [`CONFIG`], [`TASK`], [`PLATFORM`] and [`CONDITION`].
+pub fn others() -> impl Iterator<Item = &'static Record> {
+    [
+        &EXTEND_OPTIONS,
+        &MODIFY,
+        &PLUGINS,
+        &PLUGIN_RECORD,
+        &ENV_FILE,
+        &ENV_UNSET,
+        &ENV_SCRIPT,
+        &ENV_DECODE,
+        &ENV_CONDITION,
+        &ENV_GLOB,
+        &RUST_VERSION,
+        &FILES_MODIFIED,
+        &SCRIPT_FILE,
+        &SCRIPT_SECTIONS,
+        &INSTALL_INFO,
+        &INSTALL_RUSTUP,
+        &INSTALL_PLUGIN,
+        &RUN_DETAILS,
+        &RUN_ROUTING,
+        &WATCH_OPTIONS,
+        &DEPENDENCY,
+        &TOOLCHAIN_RECORD,
+    ]
+    .into_iter()
+}
+
 /// A value as cargo-make takes it: keys that it ignores left out, an array of all a record's fields
 /// made a table. What was left out is added to `unknown`.
 ///

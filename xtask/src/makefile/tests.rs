@@ -416,3 +416,40 @@ proptest! {
         prop_assert_eq!(serde_json::json!({ key: items }), table.to_json());
     }
 }
+
+/// The names in a command line: `=` after one that runs alone, `+` after one with others at its side.
+#[test]
+fn tasks_that_a_command_line_names() {
+    for (line, expected) in [
+        ("cargo xtask parallel a b", "a+ b+"),
+        ("cargo xtask parallel --jobs 1 --keep-going a b", "a= b="),
+        ("cargo xtask parallel a b --jobs=1", "a= b="),
+        (
+            "cargo xtask with-services db -- cargo xtask parallel a",
+            "a+",
+        ),
+        ("cargo make --profile ci build arg", "build"),
+        ("cargo xtask make --yes a b -- c", "a b"),
+        ("cargo make --cwd x build", "build@x"),
+        ("makers --makefile other.toml build", "build!"),
+        ("cargo run make a", ""),
+        ("cargo make ${@}", ""),
+        ("echo make a", ""),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let found: Vec<String> = super::named(words[0], &words[1..], None)
+            .into_iter()
+            .map(|it| {
+                let mark = match (it.parallel, it.together, it.elsewhere) {
+                    (true, true, _) => "+",
+                    (true, false, _) => "=",
+                    (false, _, true) => "!",
+                    (false, _, false) => "",
+                };
+                let place = it.cwd.map(|it| format!("@{it}")).unwrap_or_default();
+                format!("{}{mark}{place}", words[it.at + 1])
+            })
+            .collect();
+        assert_eq!(found.join(" "), expected, "{line}");
+    }
+}

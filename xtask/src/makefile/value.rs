@@ -250,6 +250,20 @@ impl Source {
         self.text[*start as usize..].lines().next().unwrap_or("")
     }
 
+    /// The line that a byte stands in, from 0.
+    #[must_use]
+    pub fn line_at(&self, offset: usize) -> usize {
+        let reached = |start: &u32| *start as usize <= offset;
+        self.lines.partition_point(reached).saturating_sub(1)
+    }
+
+    /// Where a line, from 0, begins; the text's end for one that is not there.
+    #[must_use]
+    pub fn line_start(&self, line: usize) -> usize {
+        let start = self.lines.get(line).map(|start| *start as usize);
+        start.unwrap_or(self.text.len())
+    }
+
     /// Whether it is one of the files that cargo-make itself brings.
     #[must_use]
     pub fn is_internal(&self) -> bool {

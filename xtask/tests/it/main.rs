@@ -20,6 +20,7 @@ mod services;
 mod setup;
 mod support;
 mod tasks;
+mod tasks_check;
 mod tasks_differential;
 mod tidy;
 mod workflows;

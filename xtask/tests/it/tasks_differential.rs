@@ -15,11 +15,13 @@ mod cases;
 mod debug;
 mod generate;
 
-/// A tree of files; `=== PATH` begins each. The task file is `Makefile.toml`, or the one in `directory`.
+/// A tree of files; `=== PATH` begins each (`=== LINK -> TARGET` is a symbolic link). The task file is `Makefile.toml`, or the one in `directory`.
 pub(super) struct Tree {
     name: String,
     files: String,
     directory: &'static str,
+    /// A file that lies under the task file: `CARGO_MAKE_WORKSPACE_MAKEFILE`.
+    under: Option<&'static str>,
     expected: Expected,
 }
 
@@ -37,7 +39,7 @@ pub(super) enum Expected {
 /// The task that depends on all others, so that one plan shows every body, of private ones too.
 const ALL: &str = "zz-all";
 
-fn cargo_make(directory: &Path, args: &[&str]) -> (bool, String, String) {
+fn cargo_make(directory: &Path, under: Option<&Path>, args: &[&str]) -> (bool, String, String) {
     let mut command = crate::support::cargo();
     command
         .args(["make", "--disable-check-for-updates"])
@@ -57,6 +59,9 @@ fn cargo_make(directory: &Path, args: &[&str]) -> (bool, String, String) {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
+    }
+    if let Some(under) = under {
+        command.env("CARGO_MAKE_WORKSPACE_MAKEFILE", under);
     }
     // Of its own: the scripts that two of them write at once might have one name.
     for name in ["TMPDIR", "TEMP", "TMP"] {
@@ -86,10 +91,17 @@ impl Tree {
                 content.push('\n');
             }
         }
+        let below = |path: &str| {
+            let parts = path.split('/');
+            parts.fold(root.to_path_buf(), |at, it| at.join(it))
+        };
         for (path, content) in &contents {
-            let path = path
-                .split('/')
-                .fold(root.to_path_buf(), |at, it| at.join(it));
+            #[cfg(unix)]
+            if let Some((link, target)) = path.split_once(" -> ") {
+                std::os::unix::fs::symlink(target, below(link)).unwrap();
+                continue;
+            }
+            let path = below(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
@@ -101,14 +113,16 @@ impl Tree {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let here = self.write(&root);
+        let under = self.under.map(|file| root.join(file));
         let options = || Options {
             process_env: ["PATH".to_owned()].into(),
+            workspace_makefile: under.clone(),
             ..Options::default()
         };
         let load = || Loader::new(&root, options()).load(&here);
         match (self.expected, load()) {
             (Expected::Refused(kind), Err(problem)) if problem.kind == kind => {
-                let (done, out, err) = cargo_make(&here, &["--print-steps", "empty"]);
+                let (done, out, err) = cargo_make(&here, None, &["--print-steps", "empty"]);
                 return if done {
                     Err(format!("cargo-make takes it:\n{out}{err}"))
                 } else {
@@ -121,8 +135,11 @@ impl Tree {
             (_, Err(problem)) => return Err(format!("refused: {problem}")),
             (Expected::NoPlan(task), Ok(makefile)) => {
                 let plan = makefile.plan(task);
-                let (done, out, err) =
-                    cargo_make(&here, &["--print-steps", "--no-workspace", task]);
+                let (done, out, err) = cargo_make(
+                    &here,
+                    under.as_deref(),
+                    &["--print-steps", "--no-workspace", task],
+                );
                 return match plan {
                     Err(_) if !done => Ok(()),
                     plan => Err(format!("we: {plan:?}\ncargo-make: {done}\n{out}{err}")),
@@ -133,6 +150,7 @@ impl Tree {
         let makefile = load().map_err(|problem| format!("with `{ALL}`: {problem}"))?;
         let (done, out, err) = cargo_make(
             &here,
+            under.as_deref(),
             &[
                 "--loglevel",
                 "verbose",
@@ -148,8 +166,11 @@ impl Tree {
             let merged = debug::after(&out, "Loaded merged config: ")?;
             differ("merged", &our_config(&makefile), &merged)?;
         } else {
-            let (done, listed, err) =
-                cargo_make(&here, &["--loglevel", "error", "--list-all-steps"]);
+            let (done, listed, err) = cargo_make(
+                &here,
+                under.as_deref(),
+                &["--loglevel", "error", "--list-all-steps"],
+            );
             if !done {
                 return Err(format!("cargo-make does not list: {err}"));
             }

@@ -199,6 +199,7 @@ pub(super) fn tree(seed: u64) -> Tree {
         name: format!("seed {seed}"),
         files,
         directory: "",
+        under: None,
         expected: Expected::Same,
     }
 }
