@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::SystemTime;
 
-pub use alias::Alias;
+pub use alias::{Alias, executable};
 
 use crate::{platform, proc, workspace};
 use stamp::Stamp;
@@ -154,7 +154,7 @@ impl Place {
         if !output.status.success() {
             return Err(proc::exit_of(output.status).into());
         }
-        let Some(program) = alias::executable(&String::from_utf8_lossy(&output.stdout)) else {
+        let Some(program) = executable(&String::from_utf8_lossy(&output.stdout)) else {
             eprintln!("error: cargo names no program that it has built");
             return Err(ExitCode::FAILURE);
         };

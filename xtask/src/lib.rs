@@ -20,6 +20,7 @@ pub mod environment;
 pub mod error;
 
 pub mod exit;
+pub mod fan_out;
 pub mod fsx;
 pub mod github;
 pub mod glob;

@@ -91,7 +91,8 @@ fn value<'a>(options: &[&'a str], name: &str) -> Option<&'a str> {
 }
 
 /// The last program that cargo says it has built (one JSON document a line).
-pub(super) fn executable(messages: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
