@@ -112,7 +112,7 @@ pub(super) fn check_just_plain(lab: &Lab) -> anyhow::Result<Ready<'_>> {
     against_just(lab, Vec::new())
 }
 
-fn against_just(lab: &Lab, env: Vec<(&'static str, OsString)>) -> anyhow::Result<Ready<'_>> {
+fn against_just<'a>(lab: &'a Lab, env: Vec<(&'static str, OsString)>) -> anyhow::Result<Ready<'a>> {
     let Some(just) = lab.pinned(&JUST)? else {
         return Ok(Ready::NotThere("just is not installed yet".to_owned()));
     };
