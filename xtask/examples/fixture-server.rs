@@ -70,8 +70,65 @@ fn main() {
                 println!("{name}={}", std::env::var(&name).unwrap_or_default());
             }
         }
-        #[cfg(unix)]
-        other if unix::run(other) => {}
+        // Its arguments, as they have come.
+        "args" => args.for_each(|it| println!("{it:?}")),
+        "exit" => std::process::exit(args.next().and_then(|it| it.parse().ok()).expect("a code")),
+        // Does not end when it is asked to.
+        "stubborn" => {
+            on_terminate(|| {});
+            serve("healthy");
+        }
+        // Takes `GRACE_MS` to end, and says when it has.
+        "graceful" => {
+            on_terminate(|| {
+                println!("cleaning up");
+                thread::sleep(milliseconds("GRACE_MS").unwrap_or(Duration::from_millis(500)));
+                println!("ended well");
+                std::process::exit(0);
+            });
+            serve("healthy");
+        }
+        // Ends at once, as `uv run` or `npm start` may, while its child takes its time.
+        "wrapper" => {
+            below("graceful").spawn().expect("a child");
+            deaf();
+        }
+        // Three generations.
+        "tree" => {
+            below("shell").spawn().expect("a child");
+            deaf();
+        }
+        // Its child stays when it ends.
+        "forsake" => {
+            below("shell").spawn().expect("a child");
+        }
+        // Its child becomes a daemon: another session, its parent gone.
+        "escape" => {
+            let mut daemon = below("daemon");
+            // On Unix it takes a session by itself.
+            if cfg!(windows) {
+                own_group(&mut daemon);
+            }
+            daemon.spawn().expect("a child").wait().expect("its end");
+            serve("healthy");
+        }
+        "daemon" => {
+            #[cfg(unix)]
+            nix::unistd::setsid().expect("a session");
+            below("deaf").spawn().expect("a grandchild");
+        }
+        // Its child has another group and knows nothing of where it comes from.
+        "bare" => {
+            let mut child = below("deaf");
+            child.env_clear();
+            for name in ["XTASK_TEST", "PATH", "SystemRoot"] {
+                if let Some(value) = std::env::var_os(name) {
+                    child.env(name, value);
+                }
+            }
+            own_group(&mut child).spawn().expect("a child");
+            serve("healthy");
+        }
         mode => serve(mode),
     }
 }
@@ -98,71 +155,25 @@ fn deaf() -> ! {
     }
 }
 
-/// What Unix alone has: signals and sessions.
-#[cfg(unix)]
-mod unix {
-    use std::os::unix::process::CommandExt as _;
-
-    use signal_hook::consts::SIGTERM;
-    use signal_hook::iterator::Signals;
-
-    use super::*;
-
-    pub(super) fn run(mode: &str) -> bool {
-        match mode {
-            // Does not end when it is asked to.
-            "stubborn" => {
-                on_terminate(|| {});
-                serve("healthy");
-            }
-            // Takes `GRACE_MS` to end, and says when it has.
-            "graceful" => {
-                on_terminate(|| {
-                    println!("cleaning up");
-                    thread::sleep(milliseconds("GRACE_MS").unwrap_or(Duration::from_millis(500)));
-                    println!("ended well");
-                    std::process::exit(0);
-                });
-                serve("healthy");
-            }
-            // Ends at once, as `uv run` or `npm start` may, while its child takes its time.
-            "wrapper" => {
-                below("graceful").spawn().expect("a child");
-                deaf();
-            }
-            // Its child becomes a daemon: another session, its parent gone.
-            "escape" => {
-                below("daemon")
-                    .spawn()
-                    .expect("a child")
-                    .wait()
-                    .expect("its end");
-                serve("healthy");
-            }
-            "daemon" => {
-                nix::unistd::setsid().expect("a session");
-                below("deaf").spawn().expect("a grandchild");
-            }
-            // Its child has another group and knows nothing of where it comes from.
-            "bare" => {
-                let mark = std::env::var("XTASK_TEST").unwrap_or_default();
-                below("deaf")
-                    .env_clear()
-                    .env("XTASK_TEST", mark)
-                    .process_group(0)
-                    .spawn()
-                    .expect("a child");
-                serve("healthy");
-            }
-            _ => return false,
+/// Calls `act` once, when this process is asked to end: SIGTERM, or Ctrl-Break on Windows.
+fn on_terminate(act: impl FnOnce() + Send + 'static) {
+    xtask::platform::install_interrupt_handler();
+    thread::spawn(move || {
+        while !xtask::platform::interrupted() {
+            thread::sleep(Duration::from_millis(5));
         }
-        true
-    }
+        act();
+    });
+}
 
-    fn on_terminate(act: impl Fn() + Send + 'static) {
-        let mut signals = Signals::new([SIGTERM]).expect("a handler");
-        thread::spawn(move || signals.forever().for_each(|_| act()));
-    }
+/// Makes a command start where nobody would look for it: in a group of its own, and without a console.
+fn own_group(command: &mut Command) -> &mut Command {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    // DETACHED_PROCESS and CREATE_BREAKAWAY_FROM_JOB.
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(command, 0x0100_0008);
+    command
 }
 
 fn serve(mode: &str) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::glob;
+use crate::platform;
 
 /// Who may read a file that we write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,10 @@ fn collect(
         Err(error)
             if matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                // The last: how some file systems of Windows say that it is a file.
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::InvalidFilename
             ) =>
         {
             return Ok(());
@@ -135,7 +139,7 @@ pub fn atomic_write(path: &Path, content: &[u8], access: Access) -> anyhow::Resu
     let temporary = temporary_beside(&target);
     let result = write_new(&temporary, content, access)
         .and_then(|()| keep_mode(&target, &temporary, access))
-        .and_then(|()| fs::rename(&temporary, &target));
+        .and_then(|()| platform::replace(&temporary, &target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -147,8 +151,8 @@ pub fn atomic_write(path: &Path, content: &[u8], access: Access) -> anyhow::Resu
 /// # Errors
 /// When it cannot be opened, with the path.
 pub fn append(path: &Path, access: Access) -> anyhow::Result<fs::File> {
-    let mut options = options_for(access);
-    let opened = options.create(true).append(true).open(path);
+    let mut options = fs::OpenOptions::new();
+    let opened = open(options.create(true).append(true), path, access);
     opened.with_context(|| format!("failed to open `{}`", path.display()))
 }
 
@@ -161,22 +165,16 @@ fn temporary_beside(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.{}-{n}.tmp", std::process::id()))
 }
 
-fn options_for(access: Access) -> fs::OpenOptions {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
-    let mut options = fs::OpenOptions::new();
-    #[cfg(unix)]
-    if access == Access::Private {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
+fn open(options: &mut fs::OpenOptions, path: &Path, access: Access) -> io::Result<fs::File> {
+    match access {
+        Access::Default => options.open(path),
+        Access::Private => platform::open_private(options, path),
     }
-    #[cfg(not(unix))]
-    let _ = access; // A user's profile directory is private by its ACL on Windows.
-    options
 }
 
 fn write_new(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    let mut options = options_for(access);
-    let mut file = options.write(true).create_new(true).open(path)?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = open(options.write(true).create_new(true), path, access)?;
     file.write_all(content)?;
     file.sync_all()
 }

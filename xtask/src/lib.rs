@@ -10,6 +10,8 @@
 //!
 //! To add a command: one file in `src/cmd/`, one line in each of the three lists of [`cmd`].
 
+#![forbid(unsafe_code)]
+
 pub mod artifacts;
 pub mod ci;
 pub mod cmd;
@@ -53,6 +55,9 @@ use clap::Parser as _;
 /// Parses the command line, runs the command, renders at most one error, and returns the code.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = platform::begin() {
+        return code;
+    }
     let args = match launch::start(std::env::args_os()) {
         launch::Start::Here(args) => args,
         launch::Start::Ended(code) => return code,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::lint::{Lint, LintLevel};
-use crate::makefile::{Source, Span};
+use crate::makefile::{Problem, Source, Span};
 
 #[cfg(test)]
 mod docs;
@@ -237,6 +237,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What comments allow, with their reasons.
     pub suppressed: Vec<(Finding, String)>,
+    /// Files that cargo-make would refuse.
+    pub problems: Vec<Problem>,
     /// How many files were read as task files.
     pub files: usize,
     /// How many tasks stand in them.
@@ -244,10 +246,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is denied.
+    /// Whether nothing is denied, and every file could be read.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.count(Level::Deny) == 0
+        self.count(Level::Deny) == 0 && self.problems.is_empty()
     }
 
     /// How many findings have this level.
@@ -348,6 +350,7 @@ pub fn check(facts: &Facts, levels: &Levels) -> Report {
             .into_iter()
             .map(|(raw, reason)| (finish(raw), reason))
             .collect(),
+        problems: Vec::new(),
         files: facts.files.len(),
         tasks: facts.files.iter().map(|file| file.tasks.len()).sum(),
     };

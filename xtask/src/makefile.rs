@@ -103,7 +103,7 @@ impl Options {
 }
 
 /// A platform, as cargo-make tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Platform {
     /// Linux, and all that is none of the others.
     Linux,

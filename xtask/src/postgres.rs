@@ -476,10 +476,8 @@ impl Building {
         }
         // stdout may be somebody's JSON: cargo talks on stderr alone.
         build.stdin(Stdio::null());
-        platform::own_group(&mut build);
         let shown = proc::display(&build);
-        let child = build
-            .spawn()
+        let child = platform::spawn_group(&mut build)
             .with_context(|| format!("failed to start `{shown}`"))?;
         Ok(Building {
             program,

@@ -145,10 +145,7 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
 /// is set by another thread: what the child starts in the very moment in which it is told belongs to
 /// the group, too.
 fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
-    platform::own_group(command);
-    let mut child = command
-        .spawn()
-        .map_err(|error| not_started(command, &error))?;
+    let mut child = platform::spawn_group(command).map_err(|error| not_started(command, &error))?;
     let group = child.id();
     let mut seen = 0;
     let mut told = false;

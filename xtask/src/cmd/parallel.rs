@@ -367,8 +367,7 @@ fn start(
     } else {
         command.env("CARGO_TERM_COLOR", "always");
     }
-    platform::own_group(&mut command);
-    let child = command.spawn().map_err(|error| {
+    let child = platform::spawn_group(&mut command).map_err(|error| {
         Fault::new(format!(
             "failed to start `{}`: {error}",
             proc::display(&command)

@@ -6,7 +6,7 @@ use crate::config;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
-use crate::makefile::{Loader, Makefile, Model, Options};
+use crate::makefile::{Loader, Makefile, Model, Options, Platform};
 
 mod check;
 mod docs;
@@ -63,6 +63,9 @@ struct Whose {
     /// The member whose tasks are meant, by its package's name or its directory (default: where you stand)
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
+    /// Whose aliases and overrides hold (default: this one's)
+    #[arg(long, value_enum, value_name = "PLATFORM")]
+    platform: Option<Platform>,
 }
 
 /// A directory's tasks.
@@ -103,7 +106,11 @@ impl Whose {
                     .fold(root.clone(), |at, part| at.join(part))
             }
         };
-        let loader = Loader::new(&root, options(cx));
+        let options = Options {
+            platform: self.platform.unwrap_or_default(),
+            ..options(cx)
+        };
+        let loader = Loader::new(&root, options);
         let makefile = loader.load(&directory).map_err(Fault::from)?;
         let shown = match loader.shown(&directory) {
             it if it.is_empty() => ".".to_owned(),

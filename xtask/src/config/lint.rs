@@ -28,7 +28,7 @@ pub struct Lint {
     pub entry_points: Vec<String>,
     /// Names that need not begin with an action; `*` is any run of characters.
     pub names: Vec<String>,
-    /// How the names of tasks begin that are there to be extended.
+    /// The names of tasks that are there to be extended; `*` is any run of characters.
     pub bases: Vec<String>,
     /// Tasks that write, and so never run beside others; `*` is any run of characters.
     pub writers: Vec<String>,
@@ -90,7 +90,7 @@ impl Default for Lint {
             categories: Vec::new(),
             entry_points: words(&["default", "ci-*"]),
             names: words(&["default", "ci-*"]),
-            bases: words(&["base-"]),
+            bases: words(&["base-*", "*-base"]),
             writers: words(&[
                 "build",
                 "build-*",

@@ -39,7 +39,7 @@ pub fn turned(lint: &Lint, name: &str) -> Option<String> {
 /// Whether a name says that the task is there to be extended.
 #[must_use]
 pub fn is_base(lint: &Lint, name: &str) -> bool {
-    lint.bases.iter().any(|prefix| name.starts_with(prefix))
+    any(&lint.bases, name)
 }
 
 /// Whether one of the patterns matches.

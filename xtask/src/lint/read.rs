@@ -9,6 +9,7 @@ use super::facts::{self, Directory, Document, Facts, Member};
 use super::{Levels, Report, names};
 use crate::config::Config;
 use crate::env_file;
+use crate::error::Fault;
 use crate::fsx;
 use crate::glob;
 use crate::makefile::{Loader, Model, Options, Platform, Problem, Source, Span, TaskFile};
@@ -323,7 +324,11 @@ pub fn fix(
     let mut input = read(root, config)?;
     let mut report = super::check(&input.facts, levels);
     for _ in 0..ROUNDS {
-        let fixes = edit::compatible(report.fixes());
+        let known = sources(&input.facts);
+        let fixes = report.fixes();
+        // What lies outside of the workspace is somebody else's.
+        let inside = fixes.filter(|fix| fix.edits.iter().all(|it| known.contains_key(&*it.file)));
+        let fixes = edit::compatible(inside);
         if fixes.is_empty() {
             break;
         }
@@ -332,7 +337,8 @@ pub fn fix(
             by_file.entry(&edit.file).or_default().push(edit);
         }
         for (file, edits) in &by_file {
-            write(root, file, edits)?;
+            let before = known.get(file).copied().unwrap_or_default();
+            write(root, file, before, edits)?;
             mended.files.insert((*file).to_owned());
         }
         mended.fixes += fixes.len();
@@ -342,12 +348,29 @@ pub fn fix(
     Ok((mended, input, report))
 }
 
-fn write(root: &Path, file: &str, edits: &[&edit::Edit]) -> anyhow::Result<()> {
+/// The texts of a workspace's files, as they were read, by their paths below the root.
+fn sources(facts: &Facts) -> HashMap<&str, &str> {
+    let files = facts.files.iter().map(|it| &it.file.source);
+    files
+        .chain(&facts.manifest)
+        .chain(facts.documents.iter().map(|it| &it.source))
+        .filter(|it| Path::new(&it.shown).is_relative())
+        .map(|it| (it.shown.as_str(), it.text.as_str()))
+        .collect()
+}
+
+fn write(root: &Path, file: &str, before: &str, edits: &[&edit::Edit]) -> anyhow::Result<()> {
     let path = file
         .split('/')
         .fold(root.to_path_buf(), |at, it| at.join(it));
-    let text = fsx::read_optional(&path)?.unwrap_or_default();
-    let new = edit::apply(&text, edits.iter().copied());
+    if fsx::read_optional(&path)?.as_deref() != Some(before) {
+        return Err(
+            Fault::new(format!("`{file}` has changed while it was checked"))
+                .hint("run `cargo xtask tasks check --fix` again")
+                .into(),
+        );
+    }
+    let new = edit::apply(before, edits.iter().copied());
     if file.ends_with(".toml")
         && let Err(error) = toml_edit::Document::parse(new.as_str())
     {

@@ -45,6 +45,13 @@ impl Report {
         if parts.is_empty() {
             parts.push("no findings".to_owned());
         }
+        if !self.problems.is_empty() {
+            parts.push(count(
+                self.problems.len(),
+                "file that cannot be read",
+                "files that cannot be read",
+            ));
+        }
         if !self.suppressed.is_empty() {
             parts.push(format!("{} allowed by comments", self.suppressed.len()));
         }
@@ -59,6 +66,18 @@ impl Report {
     #[must_use]
     pub fn github(&self) -> String {
         let mut out = String::new();
+        let property = github::escape_property;
+        for it in &self.problems {
+            let place = it.position.map_or_else(String::new, |at| {
+                format!(",line={},col={}", at.line, at.column)
+            });
+            let _ = writeln!(
+                out,
+                "::error file={}{place},title=task file::{}",
+                property(&it.shown),
+                github::escape_data(&clean(&format!("{}\n{}", it.message, it.hint)))
+            );
+        }
         for it in &self.findings {
             let word = match it.level {
                 Level::Deny => "error",
@@ -69,7 +88,6 @@ impl Report {
                 let _ = write!(message, "\n{help}");
             }
             let _ = write!(message, "\n{}", rule(it.rule).map_or("", |rule| rule.why));
-            let property = github::escape_property;
             let _ = writeln!(
                 out,
                 "::{word} file={},line={},col={},endLine={},endColumn={},title={}::{}",
@@ -79,7 +97,7 @@ impl Report {
                 it.end_line,
                 it.end_column,
                 property(it.rule),
-                github::escape_data(&message)
+                github::escape_data(&clean(&message))
             );
         }
         out
@@ -95,6 +113,14 @@ impl Report {
             why: &'a str,
         }
         #[derive(Serialize)]
+        struct Unread<'a> {
+            file: &'a str,
+            line: Option<u32>,
+            column: Option<u32>,
+            message: &'a str,
+            help: &'a str,
+        }
+        #[derive(Serialize)]
         struct All<'a> {
             passed: bool,
             files: usize,
@@ -102,6 +128,7 @@ impl Report {
             denied: usize,
             warned: usize,
             suppressed: usize,
+            unread: Vec<Unread<'a>>,
             findings: Vec<One<'a>>,
         }
         All {
@@ -111,6 +138,17 @@ impl Report {
             denied: self.count(Level::Deny),
             warned: self.count(Level::Warn),
             suppressed: self.suppressed.len(),
+            unread: self
+                .problems
+                .iter()
+                .map(|it| Unread {
+                    file: &it.shown,
+                    line: it.position.map(|at| at.line),
+                    column: it.position.map(|at| at.column),
+                    message: &it.message,
+                    help: &it.hint,
+                })
+                .collect(),
             findings: self
                 .findings
                 .iter()

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Finding, Level, Report, Rule, rules};
+use crate::makefile::Problem;
 
 impl Report {
     /// One run with all rules, all findings, and what comments allow as suppressed results.
@@ -29,12 +30,30 @@ impl Report {
                     "semanticVersion": env!("CARGO_PKG_VERSION"),
                     "rules": all.iter().map(|rule| descriptor(rule)).collect::<Vec<_>>(),
                 }},
+                "invocations": [{
+                    "executionSuccessful": self.problems.is_empty(),
+                    "toolConfigurationNotifications": self.problems.iter().map(unread).collect::<Vec<_>>(),
+                }],
                 "columnKind": "unicodeCodePoints",
                 "originalUriBaseIds": { "SRCROOT": { "description": { "text": "the workspace's root" } } },
                 "results": results,
             }],
         })
     }
+}
+
+/// A file that cargo-make would refuse.
+fn unread(problem: &Problem) -> Value {
+    let mut place =
+        json!({ "artifactLocation": { "uri": uri(&problem.shown), "uriBaseId": "SRCROOT" } });
+    if let Some(at) = problem.position {
+        place["region"] = json!({ "startLine": at.line, "startColumn": at.column });
+    }
+    json!({
+        "level": "error",
+        "message": { "text": format!("{}. {}", problem.message, problem.hint) },
+        "locations": [{ "physicalLocation": place }],
+    })
 }
 
 fn level(level: Level) -> &'static str {

@@ -255,11 +255,8 @@ fn rules_have_names_and_words() {
 #[test]
 fn the_list_of_rules_in_the_documents_is_current() {
     let text = super::docs::page();
-    let path = fsx::test_package()
-        .parent()
-        .unwrap()
-        .join("docs")
-        .join("task-rules.md");
+    let package = fsx::test_package();
+    let path = package.parent().unwrap().join("docs").join("task-rules.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fsx::atomic_write(&path, text.as_bytes(), fsx::Access::Default).unwrap();
     }

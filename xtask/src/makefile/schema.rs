@@ -90,7 +90,7 @@ static TEXT_MAP: Shape = Shape::Map(&TEXT);
 
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident, $words:literal, [$($field:expr),* $(,)?]) => {
-        #[doc = concat!("The keys of ", $words, ".")]
+        #[doc = "A record of cargo-make's, by its name in messages."]
         #[doc = ""]
         $(#[$doc])*
         pub static $name: Record = Record { name: $words, fields: &[$($field),*] };
@@ -392,7 +392,7 @@ static DEPRECATED: Shape = Shape::OneOf(&[Shape::Flag, Shape::Text]);
 
 static TASK_SHAPE: Shape = Shape::Record(&TASK);
 record!(
-    /// A task. Its fields are known by their place in here: [`super::Field::name`].
+    /// A task. Its fields are known by their place in here: [`super::Fields::get`].
     TASK,
     "a task",
     [

@@ -24,10 +24,10 @@ fn interrupted() -> io::Error {
     io::Error::new(io::ErrorKind::Interrupted, "interrupted")
 }
 
-#[cfg(not(unix))]
-pub use other::remove_all;
 #[cfg(unix)]
 pub use unix::remove_all;
+#[cfg(windows)]
+pub use windows::remove_all;
 
 #[cfg(unix)]
 mod unix {
@@ -358,16 +358,28 @@ mod unix {
     }
 }
 
-#[cfg(not(unix))]
-mod other {
+#[cfg(windows)]
+mod windows {
+    use std::fs::{self, File};
     use std::io;
-    use std::path::Path;
+    use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
+    use std::path::{Component, Path, PathBuf};
 
     use super::{Doomed, interrupted, or_gone};
 
+    /// From "File Attribute Constants", "CreateFileW" and its sharing modes.
+    const ATTRIBUTE_DIRECTORY: u32 = 0x10;
+    const ATTRIBUTE_REPARSE_POINT: u32 = 0x400;
+    const BACKUP_SEMANTICS: u32 = 0x0200_0000;
+    const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    const SHARE_READ_AND_WRITE: u32 = 0x3;
+
     /// Removes files and directories below `root`, each with all in it. The results are in the order of
-    /// `doomed`; what is not there counts as removed. `std`'s own removal follows no link, not even one
-    /// that is put in a directory's place while it runs.
+    /// `doomed`; what is not there counts as removed.
+    ///
+    /// No link, junction or mount is followed. The directories above each of the doomed are held open
+    /// meanwhile, and shared with nobody who would rename or delete: nothing can take their place. Below,
+    /// `std` goes from open directory to open directory.
     pub fn remove_all(root: &Path, doomed: &[Doomed]) -> Vec<io::Result<()>> {
         doomed
             .iter()
@@ -375,14 +387,56 @@ mod other {
                 if crate::platform::interrupted() {
                     return Err(interrupted());
                 }
-                let path = root.join(&it.path);
-                or_gone(if it.directory {
-                    std::fs::remove_dir_all(path)
-                } else {
-                    std::fs::remove_file(path)
-                })
+                or_gone(remove(root, it))
             })
             .collect()
+    }
+
+    fn remove(root: &Path, doomed: &Doomed) -> io::Result<()> {
+        let mut names = Vec::new();
+        for part in doomed.path.components() {
+            match part {
+                Component::Normal(name) => names.push(name),
+                _ => return Err(io::Error::other("the path does not lead downwards")),
+            }
+        }
+        let Some(name) = names.pop() else {
+            return Err(io::Error::other("the path is empty"));
+        };
+        let mut held = Vec::new();
+        let mut path: PathBuf = root.to_path_buf();
+        for step in names {
+            path.push(step);
+            held.push(hold(&path)?);
+        }
+        path.push(name);
+        let attributes = fs::symlink_metadata(&path)?.file_attributes();
+        if attributes & ATTRIBUTE_DIRECTORY == 0 {
+            fs::remove_file(&path)
+        } else if attributes & ATTRIBUTE_REPARSE_POINT != 0 {
+            // The link itself; what it leads to stays.
+            fs::remove_dir(&path)
+        } else if doomed.directory {
+            fs::remove_dir_all(&path)
+        } else {
+            Err(io::ErrorKind::IsADirectory.into())
+        }
+    }
+
+    fn hold(directory: &Path) -> io::Result<File> {
+        let held = File::options()
+            .read(true)
+            .share_mode(SHARE_READ_AND_WRITE)
+            .custom_flags(BACKUP_SEMANTICS | OPEN_REPARSE_POINT)
+            .open(directory)?;
+        let attributes = held.metadata()?.file_attributes();
+        if attributes & ATTRIBUTE_REPARSE_POINT != 0 {
+            return Err(io::Error::other("a link is on the way"));
+        }
+        if attributes & ATTRIBUTE_DIRECTORY == 0 {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(held)
     }
 }
 
@@ -396,6 +450,18 @@ mod tests {
     fn write(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "x").unwrap();
+    }
+
+    #[cfg(unix)]
+    use std::os::unix::fs::symlink;
+    /// Wine says that it has made a link, and has made none.
+    #[cfg(windows)]
+    fn symlink(target: &Path, link: impl AsRef<Path>) -> std::io::Result<()> {
+        std::os::windows::fs::symlink_dir(target, &link)?;
+        match link.as_ref().symlink_metadata()?.is_symlink() {
+            true => Ok(()),
+            false => Err(std::io::ErrorKind::Unsupported.into()),
+        }
     }
 
     fn doomed(path: &str, directory: bool) -> Doomed {
@@ -436,8 +502,6 @@ mod tests {
         let root = dir.path().join("root");
         fs::create_dir(&root).unwrap();
         write(&dir.path().join("precious"));
-        // What leads out is refused on Unix; elsewhere the plan has refused it before.
-        #[cfg(unix)]
         for path in ["../precious", "..", "."] {
             assert!(
                 remove_all(&root, &[doomed(path, false)])[0].is_err(),
@@ -447,10 +511,8 @@ mod tests {
         assert!(dir.path().join("precious").exists());
     }
 
-    #[cfg(unix)]
     #[test]
     fn no_link_is_followed() {
-        use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
         write(&outside.join("precious"));
@@ -475,24 +537,24 @@ mod tests {
     }
 
     /// A link takes a directory's place again and again while the tree is removed.
-    #[cfg(unix)]
     #[test]
     fn a_link_that_appears_meanwhile_leads_nowhere() {
-        use std::os::unix::fs::symlink;
-        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
         let dir = tempfile::tempdir().unwrap();
         let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
         for n in 0..50 {
             write(&outside.join(format!("{n}/precious")));
         }
-        let stop = AtomicBool::new(false);
+        let (stop, links) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let victim = root.join("target").join("7");
                 while !stop.load(Ordering::SeqCst) {
                     let _ = fs::rename(&victim, root.join("aside"));
-                    let _ = symlink(&outside, &victim);
+                    links.fetch_add(symlink(&outside, &victim).is_ok().into(), Ordering::SeqCst);
                     let _ = fs::remove_file(&victim);
+                    // A link to a directory, where those are another kind.
+                    let _ = fs::remove_dir(&victim);
                     let _ = fs::rename(root.join("aside"), &victim);
                 }
             });
@@ -512,9 +574,45 @@ mod tests {
             }
             stop.store(true, Ordering::SeqCst);
         });
+        assert!(links.into_inner() > 0, "there never was a link");
         for n in 0..50 {
             assert!(outside.join(format!("{n}/precious")).exists(), "{n}");
         }
+    }
+
+    /// A junction is a link that anybody may make, and that `is_symlink` does not always know.
+    #[cfg(windows)]
+    #[test]
+    fn no_junction_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        write(&outside.join("precious"));
+        write(&root.join("target").join("file"));
+        for link in [
+            root.join("target").join("inner"),
+            root.join("swapped"),
+            root.join("parent"),
+        ] {
+            let mut command = std::process::Command::new("cmd");
+            command
+                .args(["/c", "mklink", "/J"])
+                .arg(&link)
+                .arg(&outside);
+            assert!(command.output().unwrap().status.success(), "mklink /J");
+            assert!(link.join("precious").exists(), "there is no junction");
+        }
+        let results = remove_all(
+            &root,
+            &[
+                doomed("target", true),
+                doomed("swapped", true),
+                doomed("parent/precious", false),
+            ],
+        );
+        assert!(results[0].is_ok() && results[1].is_ok(), "{results:?}");
+        assert!(results[2].is_err(), "its parent is a junction");
+        assert!(outside.join("precious").exists());
+        assert!(!root.join("target").exists() && !root.join("swapped").exists());
     }
 
     #[test]
@@ -526,8 +624,7 @@ mod tests {
             dir.path(),
             &[doomed("file/below", true), doomed("fine", true)],
         );
-        // Not every system tells "a part of the path is a file" from "not there".
-        assert_eq!(results[0].is_err(), cfg!(unix), "{results:?}");
+        assert!(results[0].is_err(), "{results:?}");
         assert!(results[1].is_ok() && !dir.path().join("fine").exists());
         assert!(dir.path().join("file").exists());
     }

@@ -1,9 +1,11 @@
 //! Linux and macOS. What macOS has no `/proc` for is asked of `ps` and `lsof`.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, ExitCode};
 
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -107,6 +109,45 @@ pub fn runs(program: &Path) -> bool {
 /// not reach it, and all below it can be ended together.
 pub fn own_group(command: &mut Command) {
     command.process_group(0);
+}
+
+/// Starts a command as the leader of a group of its own.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn spawn_group(command: &mut Command) -> io::Result<Child> {
+    own_group(command);
+    command.spawn()
+}
+
+/// As [`spawn_group`], for what is to outlive us.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn spawn_service(command: &mut Command) -> io::Result<Child> {
+    spawn_group(command)
+}
+
+/// To be called first. Nothing has to be done here; see its counterpart.
+#[must_use]
+pub fn begin() -> Option<ExitCode> {
+    None
+}
+
+/// Opens a file; one that is created is its owner's alone (0600) from its first moment.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.mode(0o600).open(path)
+}
+
+/// Gives a file the name of another, which goes.
+///
+/// # Errors
+/// When it cannot be replaced.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
 }
 
 /// Asks a group to end (SIGTERM); what is suspended in it goes on, to hear it.

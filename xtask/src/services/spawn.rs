@@ -52,8 +52,7 @@ pub(super) fn spawn(
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("failed to share the log")?)
         .stderr(output);
-    platform::own_group(&mut command);
-    let mut child = command.spawn().map_err(|error| {
+    let mut child = platform::spawn_service(&mut command).map_err(|error| {
         home.forget(name);
         anyhow::Error::from(error).context(format!("failed to start `{}`", proc::display(&command)))
     })?;

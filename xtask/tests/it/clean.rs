@@ -1,5 +1,6 @@
 //! `cargo xtask clean-artifacts`: what goes, and above all what stays.
 
+#[cfg(unix)]
 use std::fs;
 
 use crate::support::Fixture;

@@ -1,5 +1,6 @@
 //! `setup-env`, `env` and `exec`: what real shells read back, and what is never shown.
 
+#[cfg(unix)]
 use std::process::Command;
 
 use crate::support::{Fixture, Run, xtask_word};
@@ -35,6 +36,7 @@ fn hostile() -> Fixture {
 }
 
 /// Lets a shell read our text and print its environment; the values must be the same.
+#[cfg(unix)]
 fn read_back(shell: &str, kind: &str) {
     let fixture = hostile();
     let text = fixture

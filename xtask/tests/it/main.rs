@@ -15,6 +15,7 @@ mod make;
 mod makefiles;
 mod nextest;
 mod parallel;
+mod platform;
 mod postgres;
 mod services;
 mod setup;

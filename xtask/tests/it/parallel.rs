@@ -1,5 +1,6 @@
 //! `cargo xtask parallel`, with the real cargo-make.
 
+#[cfg(unix)]
 use std::time::{Duration, Instant};
 
 use crate::support::{Fixture, Run, xtask, xtask_word};

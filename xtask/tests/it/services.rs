@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, free_port, server, xtask_word};
+use crate::support::{Fixture, free_port, in_time, server, xtask_word};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod crash;
 mod logs;
 mod session;
 #[cfg(target_os = "linux")]
 mod signals;
 mod start;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod stop;
 
 /// `[services.NAME]` with a fixture server in this mode.
@@ -89,6 +89,7 @@ fn pid_of(fixture: &Fixture, name: &str) -> u32 {
     u32::try_from(pid.unwrap_or_else(|| panic!("{name} does not run"))).unwrap()
 }
 
+#[cfg(any(target_os = "linux", windows))]
 fn state_file(fixture: &Fixture, name: &str) -> PathBuf {
     fixture.path(&format!("target/xtask/services/{name}/state.json"))
 }
@@ -114,17 +115,16 @@ fn answers(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
+/// Sends any signal.
 #[cfg(target_os = "linux")]
-mod linux {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
+fn signal(pid: u32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
+}
 
+#[cfg(any(target_os = "linux", windows))]
+mod trees {
     use super::*;
     use crate::support::living;
-
-    pub(super) fn signal(pid: u32, signal: Signal) {
-        kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
-    }
 
     /// A variable that marks every process of one test. What is left of them ends with it.
     pub(super) struct Mark(String);
@@ -140,7 +140,7 @@ mod linux {
     impl Drop for Mark {
         fn drop(&mut self) {
             for pid in living(self) {
-                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+                xtask::platform::kill(pid);
             }
         }
     }

@@ -83,6 +83,9 @@ impl Fixture {
             "CARGO_HOME",
             "RUSTUP_HOME",
             "SystemRoot",
+            "ComSpec",
+            "PATHEXT",
+            "LOCALAPPDATA",
             "TEMP",
             "TMP",
             "USERPROFILE",
@@ -239,6 +242,11 @@ pub(crate) fn example(name: &str) -> String {
     path.display().to_string().replace('\\', "/")
 }
 
+/// An upper bound on time. Under Wine a process may take a second to start.
+pub(crate) fn in_time(bound: std::time::Duration) -> std::time::Duration {
+    if cfg!(windows) { bound * 5 } else { bound }
+}
+
 /// A port that nobody has now.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -259,4 +267,16 @@ pub(crate) fn living(mark: &str) -> Vec<u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| *pid != own && (has(*pid, "cmdline") || has(*pid, "environ")))
         .collect()
+}
+
+/// The living processes with this mark (`NAME=VALUE`) in their environment.
+#[cfg(windows)]
+pub(crate) fn living(mark: &str) -> Vec<u32> {
+    let (name, value) = mark.split_once('=').expect("NAME=VALUE");
+    let own = std::process::id();
+    let table = xtask::platform::processes(name);
+    let marked = table
+        .iter()
+        .filter(|it| it.mark.as_deref() == Some(value) && it.pid != own);
+    marked.map(|it| it.pid).collect()
 }

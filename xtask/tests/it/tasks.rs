@@ -238,6 +238,26 @@ fn an_explanation_places_every_field() {
 }
 
 #[test]
+fn another_platforms_task_can_be_asked_for() {
+    let fixture = Fixture::new("");
+    fixture.file(
+        "Makefile.toml",
+        "[tasks.a]\ncommand = 'sh'\n[tasks.a.windows]\ncommand = 'cmd'\n[tasks.b]\nmac_alias = 'a'\n",
+    );
+    let explained = |name: &str, platform: &str| {
+        fixture
+            .run(&["tasks", "explain", name, "--platform", platform])
+            .code(0)
+    };
+    explained("a", "linux").prints("does       sh\n");
+    explained("a", "windows")
+        .prints("does       cmd\n")
+        .prints("Makefile.toml:4:1  (for this platform)  command = \"cmd\"\n");
+    explained("b", "mac").prints("alias of   a\n");
+    explained("b", "linux").prints("does nothing\n");
+}
+
+#[test]
 fn where_one_stands_says_whose_tasks() {
     let fixture = fixture();
     let deep = fixture.path("member/src");

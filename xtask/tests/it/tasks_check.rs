@@ -5,7 +5,7 @@ use std::process::Command;
 
 use expect_test::expect;
 
-use crate::support::{Fixture, Run, root, xtask};
+use crate::support::{self, Fixture, Run};
 
 const CONFIG: &str = "[config]\nskip_core_tasks = true\ndefault_to_workspace = false\nskip_git_env_info = true\nskip_rust_env_info = true\nskip_crate_env_info = true\n";
 
@@ -215,10 +215,54 @@ fn a_file_that_cannot_be_read_ends_with_two_and_the_others_are_checked() {
         1,
         "{run}"
     );
+    let json = fixture
+        .run(&["tasks", "check", "--format", "json"])
+        .code(2)
+        .json();
+    assert_eq!(json["passed"], false);
+    assert_eq!(json["unread"][0]["file"], "part/Makefile.toml");
+    assert_eq!(json["unread"][0]["line"], 1);
+    let _ = fixture
+        .run(&["tasks", "check", "--format", "github"])
+        .code(2)
+        .prints("::error file=part/Makefile.toml,line=1,col=9,title=task file::");
+    let sarif = fixture
+        .run(&["tasks", "check", "--format", "sarif"])
+        .code(2)
+        .json();
+    let invocation = &sarif["runs"][0]["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false);
+    let notification = &invocation["toolConfigurationNotifications"][0];
+    assert_eq!(
+        notification["locations"][0]["physicalLocation"]["region"]["startLine"],
+        1
+    );
     // Mending leaves it alone.
     let _ = fixture.run(&["tasks", "check", "--fix"]).code(2);
     let kept = fs::read_to_string(fixture.path("part/Makefile.toml")).unwrap();
     assert_eq!(kept, "[tasks.x\n");
+}
+
+/// A shared file of another repository is reported, and left alone.
+#[test]
+fn what_lies_outside_of_the_workspace_is_not_mended() {
+    let outside = tempfile::tempdir().unwrap();
+    let path = outside.path().join("base.toml");
+    let text = "[tasks.base-x]\ndescription = \"X\"\ncategory = \"Base\"\ncommand = \"make\"\n";
+    fs::write(&path, text).unwrap();
+    let fixture = Fixture::new("[lint]\nrequired = []\n");
+    let extend = path.display().to_string().replace('\\', "/");
+    fixture.file(
+        "Makefile.toml",
+        &format!("extend = \"{extend}\"\n{CONFIG}\n[tasks.build]\nextend = \"base-x\"\n"),
+    );
+    let _ = fixture
+        .run(&["tasks", "check", "--fix"])
+        .code(1)
+        .prints("error[public-base]");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    let left = fs::read_dir(fixture.root()).unwrap().count();
+    assert_eq!(left, 3, "Cargo.toml, .config, Makefile.toml");
 }
 
 #[test]
@@ -244,12 +288,12 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
 /// Every rule at deny, as `.config/xtask.toml` says; also that it still says so.
 #[test]
 fn this_repository_passes_with_every_rule_at_deny() {
-    let root = &root();
+    let root = support::root();
     let run = Run::of(
-        Command::new(xtask())
+        Command::new(support::xtask())
             .args(["tasks", "check", "--format", "json"])
             .env_remove("GITHUB_ACTIONS")
-            .current_dir(root),
+            .current_dir(&root),
     )
     .code(0);
     let json = run.json();

@@ -6,7 +6,7 @@ use crate::cx::Cx;
 use crate::error::{self, Fault};
 use crate::exit::Exit;
 use crate::github;
-use crate::lint::read::{self, Input};
+use crate::lint::read;
 use crate::lint::{self, Level, Levels, Report, Rule};
 use crate::term::{Format, Style};
 
@@ -68,7 +68,7 @@ impl Check {
             None => Levels::new(&config.lint),
         }
         .only(&self.rules);
-        let (input, report) = if self.fix {
+        let (input, mut report) = if self.fix {
             let (mended, input, report) = read::fix(&cx.root, config, &levels)?;
             for file in &mended.files {
                 cx.term.status("Mended", file);
@@ -79,19 +79,20 @@ impl Check {
             let report = lint::check(&input.facts, &levels);
             (input, report)
         };
+        report.problems = input.problems;
         show(cx, &report)?;
-        for problem in &input.problems {
+        for problem in &report.problems {
             let fault = Fault::from(problem.clone());
             cx.term.error(&fault.into());
         }
         cx.term.status("Checked", &report.summary());
-        Ok(exit(&input, &report))
+        Ok(exit(&report))
     }
 }
 
 /// What cannot be read is worse than what is denied.
-fn exit(input: &Input, report: &Report) -> Exit {
-    if !input.problems.is_empty() {
+fn exit(report: &Report) -> Exit {
+    if !report.problems.is_empty() {
         Exit::Usage
     } else if report.passed() {
         Exit::Done

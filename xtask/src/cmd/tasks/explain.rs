@@ -16,6 +16,7 @@ use crate::term::Style;
 /// Examples:
 ///   cargo xtask tasks explain test
 ///   cargo xtask tasks explain build --member tasker-shared --format json
+///   cargo xtask tasks explain build --platform windows
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Explain {

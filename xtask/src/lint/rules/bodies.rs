@@ -1,6 +1,6 @@
 //! What a task does, and whether that is what its author means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::lint::facts::{self, How, has_alias, home, is_own};
 use crate::lint::names;
@@ -363,7 +363,7 @@ fn identical_bodies(facts: &Facts, found: &mut Found) {
     });
     let places = facts.files.iter().filter(|file| file.shared);
     let shared: Vec<&str> = places.map(|it| it.file.source.shown.as_str()).collect();
-    let mut said = std::collections::HashSet::new();
+    let mut said = HashSet::new();
     for (text, raw, source, key, inherited) in all.iter().flatten() {
         // A shared task is seen from every directory.
         if !said.insert((std::sync::Arc::as_ptr(source) as usize, key)) {
@@ -430,31 +430,35 @@ fn body(task: &Task, least: usize) -> Option<String> {
     Some(serde_json::Value::Object(parts).to_string())
 }
 
-/// Whether a task writes what another may read, with what it calls.
-fn writes(view: &View, name: &str, depth: usize) -> Option<String> {
-    let task = view.task(name)?;
-    if names::any(&view.facts.lint.writers, name) {
-        return Some(format!("`{name}` writes"));
-    }
-    for words in facts::programs(&task) {
-        if let Some(what) = written_by(&words) {
-            return Some(format!("`{name}` runs {what}"));
+/// Why a task writes what another may read, itself or by what it calls; none where it does not.
+fn writes(view: &View, name: &str) -> Option<String> {
+    let mut seen = HashSet::new();
+    let mut next = vec![name.to_owned()];
+    while let Some(it) = next.pop() {
+        if !seen.insert(it.clone()) {
+            continue;
         }
-    }
-    if depth == 0 {
-        return None;
-    }
-    facts::calls(&task, &view.directory.path)
-        .into_iter()
-        .filter(|call| match &call.how {
-            How::Via(via) => *via != Via::Extend && *via != Via::Alias,
+        let Some(task) = view.task(&it) else { continue };
+        let named = names::any(&view.facts.lint.writers, &it).then(|| format!("`{it}` writes"));
+        let programs = facts::programs(&task);
+        let mut by_command = programs.iter().filter_map(|words| written_by(words));
+        let why = named.or_else(|| Some(format!("`{it}` runs {}", by_command.next()?)));
+        if let Some(why) = why {
+            return Some(if it == name {
+                why
+            } else {
+                format!("{why}, and `{name}` calls it")
+            });
+        }
+        let calls = facts::calls(&task, &view.directory.path).into_iter();
+        let parts = calls.filter(|call| match &call.how {
+            How::Via(via) => !matches!(via, Via::Extend | Via::Alias),
             How::Parallel(_) => true,
             How::Make(_) => false,
-        })
-        .find_map(|call| writes(view, &call.name, depth - 1))
-        .map(|why| {
-            format!("{why}, which `{name}` calls").replace(&format!("`{name}` calls, which "), "")
-        })
+        });
+        next.extend(parts.map(|call| call.name));
+    }
+    None
 }
 
 /// What a command line writes beside build products.
@@ -492,7 +496,7 @@ fn parallel_writers(view: &View, found: &mut Found) {
             continue; // Alone, nothing is at its side.
         }
         for call in calls.iter().filter(|it| !it.source.is_internal()) {
-            if let Some(why) = writes(view, &call.name, 8) {
+            if let Some(why) = writes(view, &call.name) {
                 found
                     .at(
                         &call.source,

@@ -99,7 +99,8 @@ fn test_can_skip(view: &View, found: &mut Found) {
     for task in view.tasks().filter(|task| is_test(view, task)) {
         let mut report = |field: &Field, key: Span, what: &str| {
             if !field.source.is_internal() {
-                found.at(&field.source, key, format!("`{}` {what}", task.name));
+                // Its base's condition is said once, of the base.
+                found.at(&field.source, key, format!("`{}` {what}", field.task));
             }
         };
         for name in ["condition", "condition_script"] {
@@ -366,23 +367,29 @@ fn overwritten_reports(view: &View, found: &mut Found) {
         if calls.len() < 2 {
             continue;
         }
+        // What one call brings with it is that task's own matter.
         let mut before: HashMap<String, String> = HashMap::new();
         for call in calls {
-            for (profile, whose) in runs_of(view, &call.name, &mut known) {
-                let first = before
-                    .entry(profile.clone())
-                    .or_insert_with(|| whose.clone());
-                if *first != whose && !call.source.is_internal() {
-                    found
-                        .at(
-                            &call.source,
-                            call.span,
-                            format!("`{whose}` writes its report over that of `{first}`"),
-                        )
-                        .help(format!(
-                            "both run nextest with the profile `{profile}`: give one another"
-                        ));
-                }
+            let runs = runs_of(view, &call.name, &mut known);
+            let clash = runs.iter().find_map(|(profile, whose)| {
+                let first = before.get(profile).filter(|first| *first != whose)?;
+                Some((profile, whose, first))
+            });
+            if let Some((profile, whose, first)) = clash
+                && !call.source.is_internal()
+            {
+                found
+                    .at(
+                        &call.source,
+                        call.span,
+                        format!("`{whose}` writes its report over that of `{first}`"),
+                    )
+                    .help(format!(
+                        "both run nextest with the profile `{profile}`: give one another"
+                    ));
+            }
+            for (profile, whose) in runs {
+                before.entry(profile).or_insert(whose);
             }
         }
     }

@@ -294,12 +294,13 @@ fn bash_in_sh(view: &View, found: &mut Found) {
             if name != "script" && shell::shebang(&script).is_some_and(|it| it != "sh") {
                 continue;
             }
+            let words = shell::bashisms(&script);
             // Each kind once a script: the first place of it.
             let mut said = Vec::new();
             let mut start = 0;
             for (text, span) in all {
                 let end = start + text.len();
-                for it in shell::bashisms(&script) {
+                for it in &words {
                     if it.offset < start
                         || it.offset >= end.max(start + 1)
                         || said.contains(&it.what)

@@ -25,7 +25,7 @@ fn the_command_has_its_services_and_its_code_is_the_end() {
     fixture.run(&["services", "start"]).code(0);
     let pid = pid_of(&fixture, "one");
     fixture
-        .run(&["with-services", "--", "git", "--version"])
+        .run(&["with-services", "--", &xtask_word(), "--version"])
         .code(0);
     assert_eq!(pid_of(&fixture, "one"), pid);
 }
@@ -189,7 +189,7 @@ fn what_a_killed_run_has_left_ends_with_the_next() {
     assert_eq!(state_of(&fixture, "one"), "healthy");
     assert_eq!(row(&fixture, "one")["transient"], true);
     fixture
-        .run(&["with-services", "--", "git", "--version"])
+        .run(&["with-services", "--", &xtask_word(), "--version"])
         .code(0)
         .says("Stopped one");
     assert_eq!(state_of(&fixture, "one"), "stopped");

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use super::linux::{mark, marked, signal};
+use super::trees::{mark, marked};
 use super::*;
 use crate::support::{Run, living};
 

@@ -19,7 +19,7 @@ fn each_starts_as_soon_as_what_it_needs_is_healthy() {
     let since = Instant::now();
     fixture.run(&["services", "start"]).code(0);
     let took = since.elapsed();
-    assert!(took < Duration::from_millis(2200), "{took:?}");
+    assert!(took < in_time(Duration::from_millis(2200)), "{took:?}");
 }
 
 #[test]
@@ -52,7 +52,10 @@ fn a_service_that_dies_is_reported_at_once_with_its_last_words_masked() {
         .says("Stopped ok")
         .never_shows("hunter2");
     let took = since.elapsed();
-    assert!(took < Duration::from_millis(1900), "it waited: {took:?}");
+    assert!(
+        took < in_time(Duration::from_millis(1900)),
+        "it waited: {took:?}"
+    );
     assert_eq!(state_of(&fixture, "ok"), "stopped");
     assert_eq!(state_of(&fixture, "deaf"), "stopped");
     // How it ended is known still.
@@ -95,10 +98,9 @@ fn one_that_was_healthy_and_dies_while_others_start_fails_the_start() {
         .code(1)
         .says("`gone` ended with exit code 7 while others were starting")
         .says("the end has come");
-    assert!(since.elapsed() < Duration::from_secs(5));
+    assert!(since.elapsed() < in_time(Duration::from_secs(5)));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_failure_is_shown_before_the_others_have_ended() {
     let text = service("a", "stubborn", free_port(), "stop_timeout = 3")
@@ -120,7 +122,10 @@ fn a_failure_is_shown_before_the_others_have_ended() {
     let status = start.wait().unwrap();
     let took = since.elapsed();
     assert_eq!(status.code(), Some(1));
-    assert!(shown.unwrap() < Duration::from_millis(1500), "{shown:?}");
+    assert!(
+        shown.unwrap() < in_time(Duration::from_millis(1500)),
+        "{shown:?}"
+    );
     assert!(
         took > Duration::from_secs(3),
         "it was not asked first: {took:?}"
@@ -137,7 +142,7 @@ fn one_that_never_gets_healthy_is_stopped_and_says_why() {
         .says("Waiting for web")
         .says("`web` is not healthy after 2 s: HTTP 503: no database; its log is empty");
     let took = since.elapsed();
-    assert!(took < Duration::from_millis(3500), "{took:?}");
+    assert!(took < in_time(Duration::from_millis(3500)), "{took:?}");
     assert_eq!(state_of(&fixture, "web"), "stopped");
 }
 
@@ -165,9 +170,9 @@ fn a_taken_port_names_its_holder_before_anything_is_built_or_started() {
         .says(&format!("port {port} of `web`"))
         .never_shows("Building")
         .never_shows("Healthy");
-    assert!(since.elapsed() < Duration::from_secs(1));
+    assert!(since.elapsed() < in_time(Duration::from_secs(1)));
     assert_eq!(state_of(&fixture, "ok"), "stopped");
-    if cfg!(target_os = "linux") {
+    if cfg!(any(target_os = "linux", windows)) {
         run.says(&format!("(pid {})", std::process::id()));
     }
 }
@@ -197,7 +202,7 @@ fn a_stranger_that_answers_on_the_port_is_not_ours() {
     assert!(stranger.lives(), "the stranger was ended");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[test]
 fn a_stranger_that_takes_the_port_after_the_start_does_not_count_as_ours() {
     let port = free_port();
@@ -225,7 +230,7 @@ fn a_stranger_that_takes_the_port_after_the_start_does_not_count_as_ours() {
     assert_eq!(state_of(&fixture, "web"), "foreign");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[test]
 fn a_daemon_may_serve_for_a_service_that_says_so() {
     let port = free_port();
@@ -312,7 +317,6 @@ fn a_restart_that_does_not_build_leaves_the_old_one_running() {
 #[cfg(target_os = "linux")]
 #[test]
 fn one_that_is_up_but_does_not_answer_is_no_success_and_stays() {
-    use super::linux::signal;
     use nix::sys::signal::Signal;
     let fixture = Fixture::new(&service("web", "healthy", free_port(), "ready_timeout = 1"));
     let _stop = Stop(&fixture);
@@ -336,17 +340,15 @@ fn one_that_is_up_but_does_not_answer_is_no_success_and_stays() {
     assert_eq!(pid_of(&fixture, "web"), pid);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[test]
 fn an_orphan_that_holds_the_port_is_ended_by_the_next_start() {
-    use super::linux::signal;
-    use nix::sys::signal::Signal;
     let port = free_port();
     let fixture = Fixture::new(&service("web", "heir", port, ""));
     let _stop = Stop(&fixture);
     fixture.run(&["services", "start"]).code(0);
     let pid = pid_of(&fixture, "web");
-    signal(pid, Signal::SIGKILL);
+    xtask::platform::kill(pid);
     until("crashed", || state_of(&fixture, "web") == "crashed");
     assert!(answers(port), "the orphan serves on");
     let row = row(&fixture, "web");
@@ -415,7 +417,7 @@ fn a_build_ends_when_there_is_nothing_more_to_build_for() {
         .code(1)
         .says("`db` is not healthy")
         .says("has no `command` to start it by");
-    assert!(since.elapsed() < Duration::from_secs(3));
+    assert!(since.elapsed() < in_time(Duration::from_secs(3)));
 }
 
 #[cfg(target_os = "linux")]

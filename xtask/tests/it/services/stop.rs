@@ -1,8 +1,6 @@
 //! Whole process trees end, however they take it.
 
-use nix::sys::signal::Signal;
-
-use super::linux::{mark, marked, signal};
+use super::trees::{mark, marked};
 use super::*;
 use crate::support::{Run, living};
 
@@ -39,7 +37,7 @@ fn stops(mode: &str, further: &str, processes: usize) -> (Duration, String) {
 fn the_whole_tree_is_ended() {
     let (took, _) = stops("parent", "", 2);
     assert!(
-        took < Duration::from_secs(1),
+        took < in_time(Duration::from_secs(1)),
         "it waited for nothing: {took:?}"
     );
 }
@@ -74,14 +72,16 @@ fn one_that_does_not_listen_is_killed_after_its_time() {
     assert_eq!(run.json()[0]["outcome"], "killed");
     let took = since.elapsed();
     assert!(
-        took > Duration::from_secs(2) && took < Duration::from_millis(3500),
+        took > Duration::from_secs(2) && took < in_time(Duration::from_millis(3500)),
         "{took:?}"
     );
     assert_eq!(living(&mark), Vec::<u32>::new());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_suspended_one_is_woken_to_end_well() {
+    use nix::sys::signal::Signal;
     let fixture = Fixture::new(&service(
         "web",
         "graceful",
@@ -93,7 +93,7 @@ fn a_suspended_one_is_woken_to_end_well() {
     signal(pid_of(&fixture, "web"), Signal::SIGSTOP);
     let since = Instant::now();
     fixture.run(&["services", "stop"]).code(0);
-    assert!(since.elapsed() < Duration::from_secs(5));
+    assert!(since.elapsed() < in_time(Duration::from_secs(5)));
     assert!(fs::read_to_string(log).unwrap().contains("ended well"));
 }
 
@@ -102,7 +102,7 @@ fn orphans_of_a_dead_leader_are_found() {
     let fixture = Fixture::new(&service("web", "parent", free_port(), ""));
     let mark = mark();
     Run::of(&mut marked(&fixture, &mark, &["services", "start"])).code(0);
-    signal(pid_of(&fixture, "web"), Signal::SIGKILL);
+    xtask::platform::kill(pid_of(&fixture, "web"));
     until("crashed", || state_of(&fixture, "web") == "crashed");
     fixture
         .run(&["services", "stop"])
@@ -124,7 +124,7 @@ fn independent_services_end_side_by_side() {
     fixture.run(&["services", "stop"]).code(0);
     let took = since.elapsed();
     assert!(
-        took < Duration::from_millis(2200),
+        took < in_time(Duration::from_millis(2200)),
         "one after the other: {took:?}"
     );
 }
@@ -144,7 +144,7 @@ fn what_depends_on_another_is_gone_first() {
     let base = pid_of(&fixture, "base");
     let stop = fixture.xtask(&["services", "stop"]).spawn().unwrap();
     until("the base is gone", || {
-        !std::path::Path::new(&format!("/proc/{base}")).exists()
+        xtask::platform::start_time(base).is_none()
     });
     assert!(fs::read_to_string(log).unwrap().contains("ended well"));
     assert!(stop.wait_with_output().unwrap().status.success());
