@@ -92,6 +92,8 @@ pub struct Database {
     pub migrations: Option<PathBuf>,
     /// Where the embedded cluster lives, if not under the target directory.
     pub data_dir: Option<PathBuf>,
+    /// The directory of the crate `xtask-db`, relative to the root, where it is no member.
+    pub xtask_db: Option<PathBuf>,
     /// Settings of the embedded server (`postgresql.conf` names and values).
     #[serde(default)]
     pub settings: BTreeMap<String, String>,

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use anyhow::Context as _;
 
+use crate::cmd::{self, NoCommands};
 use crate::config::Config;
 use crate::error::Fault;
 use crate::term::Term;
@@ -22,7 +23,18 @@ pub struct Cx {
     pub term: Term,
     /// The process environment that is valid Unicode, read once.
     pub env: BTreeMap<String, String>,
+    /// The whole command line: what completions are made of.
+    pub(crate) command_line: fn() -> clap::Command,
     config: OnceLock<Config>,
+}
+
+/// Where a command can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a workspace, in any of its directories.
+    Workspace,
+    /// In any directory; outside of a workspace that directory stands for the root.
+    Anywhere,
 }
 
 impl Cx {
@@ -31,6 +43,14 @@ impl Cx {
     /// # Errors
     /// When the directory or a workspace around it cannot be found.
     pub fn new(term: Term, directory: Option<&Path>) -> anyhow::Result<Cx> {
+        Cx::at(term, directory, Place::Workspace)
+    }
+
+    /// As [`Cx::new`], for a command that can run where `place` says.
+    ///
+    /// # Errors
+    /// As [`Cx::new`].
+    pub fn at(term: Term, directory: Option<&Path>, place: Place) -> anyhow::Result<Cx> {
         let here = std::env::current_dir().context("failed to find the current directory")?;
         let cwd = match directory {
             Some(directory) => {
@@ -46,7 +66,10 @@ impl Cx {
             }
             None => here,
         };
-        let root = workspace::find_root(&cwd)?;
+        let root = match workspace::find_root(&cwd) {
+            Err(_) if place == Place::Anywhere => cwd.clone(),
+            found => found?,
+        };
         let env = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -55,8 +78,17 @@ impl Cx {
             cwd,
             term,
             env,
+            command_line: cmd::command_line::<NoCommands>,
             config: OnceLock::new(),
         })
+    }
+
+    /// The context of a program with this command line.
+    pub(crate) fn with_command_line(self, command_line: fn() -> clap::Command) -> Cx {
+        Cx {
+            command_line,
+            ..self
+        }
     }
 
     /// `.config/xtask.toml`, read and checked once. An absent file is an empty configuration.

@@ -8,7 +8,8 @@
 //! function on plain data) → **act** → **report**. Pure modules hold the tests; the edge modules
 //! ([`cx`], [`term`], [`proc`], [`fsx`], [`platform`]) are thin.
 //!
-//! To add a command: one file in `src/cmd/`, one line in each of the three lists of [`cmd`].
+//! To add a command here: one file in `src/cmd/`, one line in each of the three lists of [`cmd`]. A
+//! workspace adds commands of its own with [`run_with`].
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod ci;
 pub mod cmd;
 pub mod config;
 pub mod cx;
+pub mod diff;
 pub mod env_file;
 pub mod environment;
 pub mod error;
@@ -27,6 +29,7 @@ pub mod fsx;
 pub mod github;
 pub mod glob;
 pub mod hex;
+pub mod init;
 pub mod install;
 pub mod junit;
 pub mod launch;
@@ -50,11 +53,25 @@ pub mod workspace;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+pub use {anyhow, clap};
 
-/// Parses the command line, runs the command, renders at most one error, and returns the code.
+pub use cmd::{Commands, NoCommands};
+pub use cx::Cx;
+pub use error::Fault;
+pub use exit::Exit;
+
+/// The whole program, with the built-in commands alone: parses the command line, runs the command,
+/// renders at most one error, and returns the code.
 #[must_use]
 pub fn main() -> ExitCode {
+    run_with::<NoCommands>()
+}
+
+/// As [`main`], with a workspace's own commands beside the built-in ones: they share the global
+/// flags, `--help`, completions, the rendering of errors and the exit codes. A command that has the
+/// name of a built-in one is an error (2).
+#[must_use]
+pub fn run_with<Own: Commands>() -> ExitCode {
     if let Some(code) = platform::begin() {
         return code;
     }
@@ -62,7 +79,12 @@ pub fn main() -> ExitCode {
         launch::Start::Here(args) => args,
         launch::Start::Ended(code) => return code,
     };
-    let cli = match cmd::Cli::try_parse_from(args) {
+    let term = term::Term::new(&cmd::GlobalArgs::default());
+    if let Err(error) = cmd::check_names::<Own>() {
+        term.error(&error.into());
+        return exit::Exit::Usage.into();
+    }
+    let cli = match cmd::parse::<Own>(args) {
         Ok(cli) => cli,
         Err(error) => {
             // clap renders help and version to stdout, mistakes to stderr; a closed pipe is fine.
@@ -75,8 +97,14 @@ pub fn main() -> ExitCode {
     let outcome = cli
         .command
         .check_format(cli.global.format)
-        .and_then(|()| cx::Cx::new(term.clone(), cli.global.directory.as_deref()))
-        .and_then(|cx| cli.command.run(&cx));
+        .and_then(|()| {
+            let place = cli.command.place();
+            cx::Cx::at(term.clone(), cli.global.directory.as_deref(), place)
+        })
+        .and_then(|cx| {
+            cli.command
+                .run(&cx.with_command_line(cmd::command_line::<Own>))
+        });
     let exit = match outcome {
         Ok(exit) => exit,
         Err(error) => {

@@ -27,7 +27,7 @@ pub struct Completed {
 pub fn complete(text: &str) -> Result<Completed, toml_edit::TomlError> {
     let mut document: DocumentMut = text.parse()?;
     let mut added = Vec::new();
-    let settings: [(&str, &str, Item); 12] = [
+    let settings: [(&str, &str, Item); 13] = [
         (
             "default",
             "slow-timeout",
@@ -35,6 +35,7 @@ pub fn complete(text: &str) -> Result<Completed, toml_edit::TomlError> {
         ),
         ("default", "status-level", value("pass")),
         ("default", "failure-output", value("immediate")),
+        ("default", "junit.path", value("junit.xml")),
         ("ci", "fail-fast", value(false)),
         ("ci", "failure-output", value("immediate-final")),
         ("ci", "final-status-level", value("flaky")),

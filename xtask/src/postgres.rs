@@ -168,7 +168,7 @@ pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
         Place::Embedded(cluster) => {
             if cluster.url()?.is_none() {
                 // A new cluster has no database: what makes one is built while the server starts.
-                setup = Some(Building::start(cx)?);
+                setup = Some(Building::start(cx, facts)?);
             }
             let running = cluster.start(cx, facts)?;
             remember_url(cx, facts, &running.url)?;
@@ -201,7 +201,7 @@ fn make_ready(
                 .detail(&format!("{}: {}", url.endpoint(), state.describe()));
             let program = match setup {
                 Some(setup) => setup.finish()?,
-                None => Building::start(cx)?.finish()?,
+                None => Building::start(cx, facts)?.finish()?,
             };
             let report = run_setup(cx, facts, url, &program, &[])?;
             match probe_url(cx, facts, url, PROBE_TIMEOUT)? {
@@ -406,7 +406,7 @@ pub fn run_xtask_db(
     url: &DbUrl,
     further: &[&str],
 ) -> anyhow::Result<SetupReport> {
-    let program = Building::start(cx)?.finish()?;
+    let program = Building::start(cx, facts)?.finish()?;
     run_setup(cx, facts, url, &program, further)
 }
 
@@ -452,7 +452,7 @@ struct Building {
 }
 
 impl Building {
-    fn start(cx: &Cx) -> anyhow::Result<Building> {
+    fn start(cx: &Cx, facts: &Database) -> anyhow::Result<Building> {
         if let Some(program) = cx.env.get("XTASK_DB").filter(|path| !path.is_empty()) {
             let program = program.into();
             return Ok(Building {
@@ -464,6 +464,14 @@ impl Building {
         build
             .args(["build", "--package", "xtask-db", "--bin", "xtask-db"])
             .current_dir(&cx.root);
+        if let Some(directory) = &facts.xtask_db {
+            // Another workspace's member, with that one's lock file; its products are ours.
+            build
+                .arg("--manifest-path")
+                .arg(cx.root.join(directory).join("Cargo.toml"))
+                .arg("--target-dir")
+                .arg(cx.target_dir());
+        }
         let program = cx
             .target_dir()
             .join("debug")

@@ -1,13 +1,16 @@
 //! The terminal: stdout is data, stderr is talk, colour is decoration.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use crate::cmd::GlobalArgs;
-use crate::error;
+use crate::error::{self, Fault};
 use crate::exit::Exit;
 use crate::mask;
+use crate::platform;
 
 /// How results are written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -207,6 +210,30 @@ impl Term {
             ""
         };
         let _ = writeln!(stderr, "{clear}{}", mask::mask_urls(line));
+    }
+
+    /// Asks, and says whether the answer is `yes`. Whether there is anybody to ask is the caller's to know.
+    ///
+    /// # Errors
+    /// After Ctrl-C, and when stdin cannot be read.
+    pub fn confirmed(&self, question: &str) -> anyhow::Result<bool> {
+        self.say(&format!("{question} Type `yes` to go on:"));
+        // A read goes on after a signal: the thread that waits for it ends with the process.
+        let (answer, answered) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let _ = answer.send(io::stdin().lock().read_line(&mut line).map(|_| line));
+        });
+        loop {
+            if platform::interrupted() {
+                return Err(Fault::interrupted().into());
+            }
+            match answered.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => return Ok(line?.trim() == "yes"),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(false),
+            }
+        }
     }
 
     /// Data on stdout, as it is. A closed pipe (`| head`) is a normal end.

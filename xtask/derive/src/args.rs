@@ -5,17 +5,17 @@ use crate::item::{Attributes, Field, Fields, Item, Kind, Meta, Variant, inside};
 use crate::words;
 
 const NAMES: &[&str] = &["arg", "command"];
-const ALLOW: &str = "#[automatically_derived] #[allow(clippy::all, clippy::pedantic, clippy::nursery, unused_mut, unused_variables)]";
+const ALLOW: &str = "#[automatically_derived] #[allow(clippy::all, clippy::pedantic, clippy::nursery, unused_mut, unused_variables, unreachable_code)]";
 
 pub(crate) fn parser(item: &Item) -> Result<String, String> {
     let metas = item.attributes.of(NAMES);
     let name = value(&metas, "name").unwrap_or_else(|| "env!(\"CARGO_PKG_NAME\")".to_owned());
-    let ty = &item.name;
+    let (ty, generics, arguments) = (&item.name, &item.generics, &item.arguments);
     Ok(format!(
-        "{} {ALLOW} impl ::clap::CommandFactory for {ty} {{ \
+        "{} {ALLOW} impl {generics} ::clap::CommandFactory for {ty} {arguments} {{ \
          fn command() -> ::clap::Command {{ <Self as ::clap::Args>::augment_args(::clap::Command::new({name})) }} \
          fn command_for_update() -> ::clap::Command {{ <Self as ::clap::CommandFactory>::command() }} }} \
-         {ALLOW} impl ::clap::Parser for {ty} {{}}",
+         {ALLOW} impl {generics} ::clap::Parser for {ty} {arguments} {{}}",
         args(item)?
     ))
 }
@@ -24,15 +24,15 @@ pub(crate) fn args(item: &Item) -> Result<String, String> {
     let Kind::Struct(Fields::Named(fields)) = &item.kind else {
         return Err("flags are the named fields of a struct".to_owned());
     };
-    let ty = &item.name;
+    let (ty, generics, arguments) = (&item.name, &item.generics, &item.arguments);
     let (before, after) = command_methods(&item.attributes)?;
     let (augment, read) = (augment(ty, fields)?, read(fields)?);
     Ok(format!(
-        "{ALLOW} impl ::clap::FromArgMatches for {ty} {{ \
+        "{ALLOW} impl {generics} ::clap::FromArgMatches for {ty} {arguments} {{ \
          {FROM} \
          fn from_arg_matches_mut(matches: &mut ::clap::ArgMatches) -> ::core::result::Result<Self, ::clap::Error> {{ \
          Ok({ty} {{ {read} }}) }} }} \
-         {ALLOW} impl ::clap::Args for {ty} {{ \
+         {ALLOW} impl {generics} ::clap::Args for {ty} {arguments} {{ \
          fn group_id() -> ::core::option::Option<::clap::Id> {{ Some(::clap::Id::from({ty:?})) }} \
          fn augment_args(command: ::clap::Command) -> ::clap::Command {{ \
          let mut command = command{before}; {augment} command{after} }} \
@@ -51,11 +51,26 @@ pub(crate) fn subcommand(item: &Item) -> Result<String, String> {
     let Kind::Enum(variants) = &item.kind else {
         return Err("commands are the variants of an enum".to_owned());
     };
-    let ty = &item.name;
+    let (ty, generics, arguments) = (&item.name, &item.generics, &item.arguments);
     let (before, after) = command_methods(&item.attributes)?;
-    let (mut augment, mut arms, mut names) = (String::new(), String::new(), Vec::new());
+    let (mut augment, mut arms) = (String::new(), String::new());
+    // What an enum within knows is its own.
+    let (mut theirs, mut known) = (String::new(), "false".to_owned());
     for variant in variants {
         let metas = variant.attributes.of(NAMES);
+        if let (true, Fields::Tuple(types)) = (has(&metas, "flatten"), &variant.fields) {
+            let (inner, ident) = (types.join(","), &variant.name);
+            augment.push_str(&format!(
+                "command = <{inner} as ::clap::Subcommand>::augment_subcommands(command);"
+            ));
+            let knows = format!("<{inner} as ::clap::Subcommand>::has_subcommand(name)");
+            theirs.push_str(&format!(
+                "if matches.subcommand_name().is_some_and(|name| {knows}) {{ return Ok({ty}::{ident}( \
+                 <{inner} as ::clap::FromArgMatches>::from_arg_matches_mut(matches)?)); }}"
+            ));
+            known.push_str(&format!(" || {knows}"));
+            continue;
+        }
         let name =
             value(&metas, "name").unwrap_or_else(|| format!("{:?}", words::kebab(&variant.name)));
         let (before, after) = command_methods(&variant.attributes)?;
@@ -65,24 +80,23 @@ pub(crate) fn subcommand(item: &Item) -> Result<String, String> {
             "command = command.subcommand({{ let mut command = ::clap::Command::new({name}){before}; {inner} command{after} }});"
         ));
         arms.push_str(&format!("{name} => Ok({ty}::{ident} {make}),"));
-        names.push(name);
+        known.push_str(&format!(" || name == {name}"));
     }
-    let names = names.join(" | ");
     Ok(format!(
-        "{ALLOW} impl ::clap::FromArgMatches for {ty} {{ \
+        "{ALLOW} impl {generics} ::clap::FromArgMatches for {ty} {arguments} {{ \
          {FROM} \
          fn from_arg_matches_mut(matches: &mut ::clap::ArgMatches) -> ::core::result::Result<Self, ::clap::Error> {{ \
-         let Some((name, mut inner)) = matches.remove_subcommand() else {{ return Err(::clap::Error::raw( \
+         {theirs} let Some((name, mut inner)) = matches.remove_subcommand() else {{ return Err(::clap::Error::raw( \
          ::clap::error::ErrorKind::MissingSubcommand, \"a command is required but one was not provided\")); }}; \
          let matches = &mut inner; \
          match name.as_str() {{ {arms} name => Err(::clap::Error::raw(::clap::error::ErrorKind::InvalidSubcommand, \
          format!(\"the command `{{name}}` was not recognized\"))) }} }} }} \
-         {ALLOW} impl ::clap::Subcommand for {ty} {{ \
+         {ALLOW} impl {generics} ::clap::Subcommand for {ty} {arguments} {{ \
          fn augment_subcommands(command: ::clap::Command) -> ::clap::Command {{ \
          let mut command = command{before}; {augment} command{after} }} \
          fn augment_subcommands_for_update(command: ::clap::Command) -> ::clap::Command {{ \
          <Self as ::clap::Subcommand>::augment_subcommands(command) }} \
-         fn has_subcommand(name: &str) -> bool {{ matches!(name, {names}) }} }}"
+         fn has_subcommand(name: &str) -> bool {{ {known} }} }}"
     ))
 }
 

@@ -14,12 +14,33 @@ macro_rules! command_line {
             /// A program.
             #[derive(Debug, $parser)]
             #[command(name = "cargo it", bin_name = "cargo it", version, propagate_version = false)]
-            pub(crate) struct Cli {
+            pub(crate) struct Cli<Own: clap::Subcommand> {
                 #[command(flatten)]
                 global: Global,
                 #[command(subcommand)]
-                command: Command,
+                command: Any<Own>,
             }
+
+            #[derive(Debug, $subcommand)]
+            enum Any<Own: clap::Subcommand> {
+                /// Within
+                #[command(flatten)]
+                Within(Command),
+                #[command(flatten)]
+                Own(Own),
+            }
+
+            #[derive(Debug, $subcommand)]
+            pub(crate) enum Own {
+                /// Of one's own
+                Mine {
+                    #[arg(long)]
+                    x: bool,
+                },
+            }
+
+            #[derive(Debug, $subcommand)]
+            pub(crate) enum None {}
 
             /// Flags of every command.
             #[derive(Clone, Debug, Default, $args)]
@@ -176,10 +197,17 @@ fn a_command_line_is_read_and_explained_as_by_clap() {
         "check a --of 1 --numer-of 2",
         "check a --of 1 --profile",
         "-C x -v nothing -v",
+        "mine --x",
+        "mine -h",
     ] {
         assert_eq!(
-            parsed::<ours::Cli>(line),
-            parsed::<real::Cli>(line),
+            parsed::<ours::Cli<ours::Own>>(line),
+            parsed::<real::Cli<real::Own>>(line),
+            "{line}"
+        );
+        assert_eq!(
+            parsed::<ours::Cli<ours::None>>(line),
+            parsed::<real::Cli<real::None>>(line),
             "{line}"
         );
     }

@@ -1,7 +1,5 @@
 //! `cargo xtask completions`
 
-use clap::CommandFactory as _;
-
 use crate::cx::Cx;
 use crate::exit::Exit;
 
@@ -20,7 +18,7 @@ pub struct Completions {
 impl Completions {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut super::Cli::command(), "xtask", &mut script);
+        clap_complete::generate(self.shell, &mut (cx.command_line)(), "xtask", &mut script);
         cx.term.data(&String::from_utf8_lossy(&script))?;
         Ok(Exit::Done)
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask setup-db`
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
 
@@ -91,12 +91,8 @@ fn confirmed(cx: &Cx, endpoint: &str) -> anyhow::Result<bool> {
             .hint("say `--yes`")
             .into());
     }
-    cx.term.say(&format!(
-        "This drops `{endpoint}` with all that is in it. Type `yes` to go on:"
-    ));
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    cx.term
+        .confirmed(&format!("This drops `{endpoint}` with all that is in it."))
 }
 
 fn describe(cx: &Cx, endpoint: &str, report: &SetupReport) {

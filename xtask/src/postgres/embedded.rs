@@ -600,6 +600,7 @@ mod tests {
             pgmq: false,
             migrations: None,
             data_dir: None,
+            xtask_db: None,
             settings: [("log_line_prefix".to_owned(), "it's %m".to_owned())].into(),
         };
         let text = settings(5433, &facts);

@@ -24,6 +24,7 @@ fn help_names_every_command_and_ends_zero() {
         "parallel",
         "tasks",
         "ci",
+        "init",
         "completions",
     ] {
         assert!(

@@ -305,13 +305,16 @@ fn with_services_ends_all_when_it_is_asked_to() {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let child = platform::spawn_group(&mut command).unwrap();
     until("the command runs", || fixture.path("ready.runs").exists());
-    let table = platform::processes("");
-    let all: Vec<Process> = platform::tree(&table, child.id())
-        .into_iter()
-        .cloned()
-        .collect();
+    let mut all: Vec<Process> = Vec::new();
     // Itself, its command, the service, and what that has started.
-    assert_eq!(all.len(), 4, "{all:?}");
+    until("all four run", || {
+        let table = platform::processes("");
+        all = platform::tree(&table, child.id())
+            .into_iter()
+            .cloned()
+            .collect();
+        all.len() == 4
+    });
     let since = Instant::now();
     platform::terminate_group(child.id());
     let output = child.wait_with_output().unwrap();

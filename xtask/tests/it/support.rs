@@ -160,6 +160,16 @@ impl Run {
         self
     }
 
+    /// It must have ended, and not well.
+    #[track_caller]
+    pub(crate) fn fails(self) -> Run {
+        assert!(
+            self.output.status.code().is_some_and(|it| it != 0),
+            "{self}"
+        );
+        self
+    }
+
     /// stderr must have this part.
     #[track_caller]
     pub(crate) fn says(self, part: &str) -> Run {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser as _;
+use xtask::NoCommands;
 use xtask::cmd::Cli;
 
 use crate::support::{Fixture, Run, cargo, root};
@@ -74,7 +75,7 @@ fn steps_are_our_own_words_and_they_exist() {
         match words.as_slice() {
             ["cargo", "make", task, ..] => exists(&place, task),
             ["cargo", "xtask", rest @ ..] => {
-                let parsed = Cli::try_parse_from(["xtask"].iter().chain(rest));
+                let parsed = Cli::<NoCommands>::try_parse_from(["xtask"].iter().chain(rest));
                 assert!(parsed.is_ok(), "{place}: {}", parsed.unwrap_err());
                 if let ["make", rest @ ..] = rest {
                     rest.iter()
