@@ -14,6 +14,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 use xtask::config::{Config, Service, ServiceKind};
 use xtask::error::Fault;
+use xtask::launch::{self, Alias};
 use xtask::term::Term;
 use xtask::{proc, workspace};
 
@@ -153,13 +154,12 @@ impl Lab {
             return Ok(program);
         }
         self.say("Building", "xtask, as `cargo xtask` does");
-        let config = fs::read_to_string(self.copy.join(".cargo").join("config.toml"))?;
-        let words = build_words(&config).ok_or_else(|| {
-            Fault::usage("the alias `xtask` of `.cargo/config.toml` is no `run ...`")
+        let alias = Alias::read(&self.copy).ok_or_else(|| {
+            Fault::usage("the alias `xtask` of `.cargo/config.toml` is no `run ... --bin NAME --`")
         })?;
         let mut command = self.command("cargo");
-        command.args(&words);
-        let program = executable(&proc::capture(&mut command)?)
+        command.args(&alias.build);
+        let program = launch::executable(&proc::capture(&mut command)?)
             .ok_or_else(|| Fault::new("cargo names no program that it built"))?;
         Ok(self.xtask.get_or_init(|| program))
     }
@@ -428,35 +428,6 @@ fn clean_environment(
     all.into_iter().filter(|(name, _)| passed(name)).collect()
 }
 
-/// The words that build what the alias `xtask` runs.
-fn build_words(config: &str) -> Option<Vec<String>> {
-    let document: toml_edit::DocumentMut = config.parse().ok()?;
-    let alias = document.get("alias")?.get("xtask")?;
-    let words: Vec<&str> = match (alias.as_str(), alias.as_array()) {
-        (Some(text), _) => text.split_whitespace().collect(),
-        (None, Some(array)) => array.iter().filter_map(|it| it.as_str()).collect(),
-        _ => return None,
-    };
-    let (run, options) = words.split_first()?;
-    (*run == "run" || *run == "r").then(|| {
-        let options = options.iter().take_while(|word| **word != "--");
-        ["build", "--message-format", "json-render-diagnostics"]
-            .iter()
-            .chain(options)
-            .map(|word| (*word).to_owned())
-            .collect()
-    })
-}
-
-/// The last program that cargo says it has built (one JSON document a line).
-fn executable(messages: &str) -> Option<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(message.get("executable")?.as_str()?.into()))
-        .next_back()
-}
-
 fn built_earlier(copy: &Path) -> Option<PathBuf> {
     let name = format!("xtask{}", env::consts::EXE_SUFFIX);
     fs::read_dir(copy.join("target"))
@@ -487,28 +458,6 @@ mod tests {
             .map(|it| it.0.to_string_lossy().into_owned())
             .collect();
         assert_eq!(names, ["PATH", "CARGO_HTTP_PROXY", "https_proxy"]);
-    }
-
-    #[test]
-    fn the_alias_says_how_to_build() {
-        let words = |alias: &str| build_words(&format!("[alias]\nxtask = {alias}\n"));
-        let expected = "build --message-format json-render-diagnostics -q --bin x";
-        for alias in [
-            r#""run -q --bin x -- y""#,
-            r#"["run", "-q", "--bin", "x", "--"]"#,
-        ] {
-            assert_eq!(words(alias).unwrap().join(" "), expected);
-        }
-        assert_eq!(words(r#""test""#), None);
-        assert_eq!(build_words(""), None);
-    }
-
-    #[test]
-    fn the_program_is_the_last_that_cargo_names() {
-        let messages = "{\"reason\":\"x\",\"executable\":null}\n{\"executable\":\"/a\"}\n\
-                        {\"executable\":\"/b\"}\nno json\n";
-        assert_eq!(executable(messages), Some(PathBuf::from("/b")));
-        assert_eq!(executable(""), None);
     }
 
     #[test]

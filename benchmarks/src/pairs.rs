@@ -21,6 +21,22 @@ pub const ALL: &[Pair] = &[
         ready: startup::cold_help,
     },
     Pair {
+        name: "launch",
+        ours: "`cargo xtask --version`, built, with the launcher installed",
+        theirs: "the same without",
+        goal: Goal::Report,
+        runs: 20,
+        ready: startup::launch,
+    },
+    Pair {
+        name: "launch-task",
+        ours: "xtask as a task starts it: `target/tool/xtask xtask --version`",
+        theirs: "`cargo xtask --version`",
+        goal: Goal::Report,
+        runs: 20,
+        ready: startup::launch_task,
+    },
+    Pair {
         name: "make-noop",
         ours: "`cargo make` of an empty task with our shared configuration",
         theirs: "with cargo-make's own settings",
@@ -54,11 +70,19 @@ pub const ALL: &[Pair] = &[
     },
     Pair {
         name: "just-check-services",
-        ours: "`cargo xtask check-services`, built",
+        ours: "`cargo xtask check-services`, built, with the launcher installed",
         theirs: "`just check-services` with the bash script",
         goal: Goal::Ratio(1.0),
         runs: 30,
         ready: probing::check_just,
+    },
+    Pair {
+        name: "just-check-plain",
+        ours: "the same without",
+        theirs: "the same",
+        goal: Goal::Report,
+        runs: 20,
+        ready: probing::check_just_plain,
     },
     Pair {
         name: "clean-rm",

@@ -2,6 +2,7 @@
 //! lists below; rustc reports a forgotten one. A workspace's own commands stand beside them
 //! ([`Commands`]).
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
@@ -21,6 +22,7 @@ mod doctor;
 mod env;
 mod exec;
 mod init;
+mod install_launcher;
 mod make;
 mod parallel;
 mod run_service;
@@ -116,8 +118,8 @@ pub fn command_line<Own: Commands>() -> clap::Command {
 }
 
 /// Parses the process's arguments.
-pub(crate) fn parse<Own: Commands>() -> Result<Cli<Own>, clap::Error> {
-    Cli::try_parse()
+pub(crate) fn parse<Own: Commands>(args: Vec<OsString>) -> Result<Cli<Own>, clap::Error> {
+    Cli::try_parse_from(args)
 }
 
 /// A command of the workspace must not have the name of a built-in one: clap would panic.
@@ -192,6 +194,7 @@ pub enum Cmd {
     Tasks(tasks::Tasks),
     Ci(ci::Ci),
     Init(init::Init),
+    InstallLauncher(install_launcher::InstallLauncher),
     Completions(completions::Completions),
 }
 
@@ -244,6 +247,7 @@ impl Cmd {
             Cmd::Tasks(it) => it.run(cx),
             Cmd::Ci(it) => it.run(cx),
             Cmd::Init(it) => it.run(cx),
+            Cmd::InstallLauncher(it) => it.run(cx),
             Cmd::Completions(it) => it.run(cx),
         }
     }

@@ -3,14 +3,17 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+use anyhow::Context as _;
 
 use crate::config::Tool;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::fsx;
 use crate::lock;
 use crate::platform;
 use crate::proc;
@@ -209,20 +212,45 @@ fn system_command(program: &str, args: &[&str]) -> Command {
     command
 }
 
+/// Where cargo puts the programs that it installs.
+#[must_use]
+pub fn program_dir(cx: &Cx) -> Option<PathBuf> {
+    cx.env
+        .get("CARGO_INSTALL_ROOT")
+        .or_else(|| cx.env.get("CARGO_HOME"))
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+        .map(|it| it.join("bin"))
+}
+
+/// Copies a program to its place, whole or not at all: it may run there, or be started meanwhile.
+///
+/// # Errors
+/// When it cannot be copied, with the path.
+pub fn program(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let result = (|| {
+        if let Some(parent) = to.parent() {
+            fsx::create_dir_all(parent)?;
+        }
+        let temporary = to.with_extension(format!("{}.new", std::process::id()));
+        let copied = std::fs::copy(from, &temporary)
+            .and_then(|_| std::fs::rename(&temporary, to))
+            .map_err(anyhow::Error::from);
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        copied
+    })();
+    result.with_context(|| format!("failed to write `{}`", to.display()))
+}
+
 /// PATH with the directories that user-level installers fill, which a fresh shell may lack:
 /// cargo's, and the one of pipx and `pip install --user`.
 fn search_path(cx: &Cx) -> Option<OsString> {
     let current = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&current).collect();
-    let home = std::env::home_dir();
-    let cargo = cx
-        .env
-        .get("CARGO_INSTALL_ROOT")
-        .or_else(|| cx.env.get("CARGO_HOME"))
-        .map(PathBuf::from)
-        .or_else(|| Some(home.clone()?.join(".cargo")))
-        .map(|it| it.join("bin"));
-    let local = home.map(|it| it.join(".local").join("bin"));
+    let cargo = program_dir(cx);
+    let local = std::env::home_dir().map(|it| it.join(".local").join("bin"));
     for directory in [cargo, local].into_iter().flatten() {
         if !directories.contains(&directory) {
             directories.push(directory);

@@ -24,6 +24,7 @@ pub mod environment;
 pub mod error;
 
 pub mod exit;
+pub mod fan_out;
 pub mod fsx;
 pub mod github;
 pub mod glob;
@@ -31,6 +32,7 @@ pub mod hex;
 pub mod init;
 pub mod install;
 pub mod junit;
+pub mod launch;
 pub mod lint;
 pub mod lock;
 pub mod makefile;
@@ -73,12 +75,16 @@ pub fn run_with<Own: Commands>() -> ExitCode {
     if let Some(code) = platform::begin() {
         return code;
     }
+    let args = match launch::start(std::env::args_os()) {
+        launch::Start::Here(args) => args,
+        launch::Start::Ended(code) => return code,
+    };
     let term = term::Term::new(&cmd::GlobalArgs::default());
     if let Err(error) = cmd::check_names::<Own>() {
         term.error(&error.into());
         return exit::Exit::Usage.into();
     }
-    let cli = match cmd::parse::<Own>() {
+    let cli = match cmd::parse::<Own>(args) {
         Ok(cli) => cli,
         Err(error) => {
             // clap renders help and version to stdout, mistakes to stderr; a closed pipe is fine.

@@ -1,11 +1,10 @@
 //! Probes: one deadline each, whatever the other side does.
 
-use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
-use std::time::{Duration, Instant};
+mod http;
+mod net;
 
-/// More than any health endpoint has to say.
-const MAX_BODY: u64 = 64 * 1024;
-const MAX_HEADERS: usize = 16 * 1024;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,66 +39,31 @@ pub fn timed(probe: impl FnOnce() -> Finding) -> Probe {
 /// Connects.
 #[must_use]
 pub fn tcp(host: &str, port: u16, timeout: Duration) -> Finding {
-    let deadline = Instant::now() + timeout;
-    let addresses = match (host, port).to_socket_addrs() {
-        Ok(addresses) => addresses,
-        Err(error) => return Finding::Unreachable(format!("the host is not known: {error}")),
-    };
-    let mut last = "the host has no address".to_owned();
-    for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Finding::Unreachable("no answer in time".to_owned());
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(_) => return Finding::Healthy,
-            Err(error) => last = io_words(&error),
-        }
+    match net::connect(host, port, Instant::now() + timeout) {
+        Ok(_) => Finding::Healthy,
+        Err(error) => Finding::Unreachable(io_words(&error)),
     }
-    Finding::Unreachable(last)
 }
 
 /// `GET`: healthy with a 2xx and, where the body is JSON with a `status`, with `"healthy"` there.
 /// Redirects are not followed: elsewhere is not here.
 #[must_use]
 pub fn http(host: &str, port: u16, path: &str, timeout: Duration) -> Finding {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .max_response_header_size(MAX_HEADERS)
-        // Its own are 128 KiB each, cleared for each probe: most of the time of a hundred probes.
-        .input_buffer_size(MAX_HEADERS)
-        .output_buffer_size(2048)
-        .proxy(None)
-        .user_agent("xtask")
-        .build()
-        .into();
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let mut response = match agent.get(format!("http://{host}:{port}{path}")).call() {
-        Ok(response) => response,
-        Err(error) => return http_words(&error),
-    };
-    let status = response.status().as_u16();
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(MAX_BODY)
-        .read_to_string();
-    judge(status, &body.map_err(|error| http_words(&error)))
+    match http::get(host, port, path, Instant::now() + timeout) {
+        Ok(answer) => judge(answer.status, &String::from_utf8_lossy(&answer.body)),
+        Err(http::Error::Io(error)) => Finding::Unreachable(io_words(&error)),
+        Err(http::Error::TooLarge) => {
+            Finding::Unhealthy("its answer is larger than any health report".to_owned())
+        }
+        Err(http::Error::Protocol(why)) => {
+            Finding::Unhealthy(format!("it does not speak HTTP as it should: {why}"))
+        }
+    }
 }
 
 /// Decides on an answer.
-fn judge(status: u16, body: &Result<String, Finding>) -> Finding {
-    let (said, reason) = match body {
-        Ok(body) => read_health(body),
-        Err(finding) => return finding.clone(),
-    };
+fn judge(status: u16, body: &str) -> Finding {
+    let (said, reason) = read_health(body);
     let because = reason
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
@@ -124,19 +88,6 @@ fn read_health(body: &str) -> (Option<String>, Option<String>) {
         .iter()
         .find_map(|name| text(name));
     (text("status"), reason)
-}
-
-fn http_words(error: &ureq::Error) -> Finding {
-    match error {
-        ureq::Error::Timeout(_) => Finding::Unreachable("no answer in time".to_owned()),
-        ureq::Error::Io(error) => Finding::Unreachable(io_words(error)),
-        ureq::Error::ConnectionFailed => Finding::Unreachable("no connection".to_owned()),
-        ureq::Error::HostNotFound => Finding::Unreachable("the host is not known".to_owned()),
-        ureq::Error::BodyExceedsLimit(_) => {
-            Finding::Unhealthy("its answer is larger than any health report".to_owned())
-        }
-        other => Finding::Unhealthy(format!("it does not speak HTTP as it should: {other}")),
-    }
 }
 
 fn io_words(error: &std::io::Error) -> String {
@@ -164,7 +115,6 @@ mod tests {
 
     #[test]
     fn an_answer_is_judged_by_its_status_then_by_its_words() {
-        let judge = |status, body: &str| judge(status, &Ok(body.to_owned()));
         assert_eq!(judge(200, r#"{"status":"healthy"}"#), Finding::Healthy);
         assert_eq!(judge(204, ""), Finding::Healthy);
         assert_eq!(judge(200, "OK"), Finding::Healthy);

@@ -1,5 +1,6 @@
 //! Probes of services that are up, against `pg_isready` and `curl` one by one.
 
+use std::ffi::OsString;
 use std::process::Command;
 
 use xtask::config::ServiceKind;
@@ -103,6 +104,15 @@ pub(super) fn check(lab: &Lab) -> anyhow::Result<Ready<'_>> {
 }
 
 pub(super) fn check_just(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    let launcher = startup::launcher(lab)?;
+    against_just(lab, launcher.into())
+}
+
+pub(super) fn check_just_plain(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    against_just(lab, Vec::new())
+}
+
+fn against_just<'a>(lab: &'a Lab, env: Vec<(&'static str, OsString)>) -> anyhow::Result<Ready<'a>> {
     let Some(just) = lab.pinned(&JUST)? else {
         return Ok(Ready::NotThere("just is not installed yet".to_owned()));
     };
@@ -112,7 +122,11 @@ pub(super) fn check_just(lab: &Lab) -> anyhow::Result<Ready<'_>> {
     )?;
     on_all_up(lab, "just-check-services", move |side| {
         Ok(match side {
-            Side::Ours => lab.cargo(&["xtask", "check-services"]),
+            Side::Ours => {
+                let mut command = lab.cargo(&["xtask", "check-services"]);
+                command.envs(env.clone());
+                command
+            }
             Side::Theirs => {
                 let mut command = lab.command(&just);
                 command.arg("check-services");

@@ -1,6 +1,7 @@
 //! What a start costs: from nothing, and of cargo-make itself.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::lab::{self, Lab};
@@ -65,6 +66,40 @@ pub(super) fn cold_help(lab: &Lab) -> anyhow::Result<Ready<'_>> {
         let time = lab.time("cold-help", &mut command)?;
         lab::remove(&target)?;
         Ok(time)
+    })))
+}
+
+/// Installs the launcher for the harness alone: what a command needs to have it.
+pub(super) fn launcher(lab: &Lab) -> anyhow::Result<[(&'static str, OsString); 2]> {
+    let bin = lab.home.join("launcher");
+    let mut install = lab.xtask_command(&["install-launcher", "--dir"])?;
+    lab.time("launcher", install.arg(&bin))?;
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(bin).chain(env::split_paths(&path)))?;
+    Ok([("PATH", path), ("CARGO_ALIAS_XTASK", "xt".into())])
+}
+
+/// `cargo xtask` with the launcher and without.
+pub(super) fn launch(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    let launcher = launcher(lab)?;
+    Ok(Ready::Yes(Box::new(move |side| {
+        let mut command = lab.cargo(&["xtask", "--version"]);
+        if side == Side::Ours {
+            command.envs(launcher.clone());
+        }
+        lab.time("launch", &mut command)
+    })))
+}
+
+/// The program as the task files start it, and `cargo xtask`.
+pub(super) fn launch_task(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    lab.xtask()?;
+    Ok(Ready::Yes(Box::new(|side| {
+        let mut command = match side {
+            Side::Ours => lab.xtask_command(&["xtask", "--version"])?,
+            Side::Theirs => lab.cargo(&["xtask", "--version"]),
+        };
+        lab.time("launch-task", &mut command)
     })))
 }
 

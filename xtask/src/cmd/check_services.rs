@@ -10,6 +10,7 @@ use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::fan_out::fan_out;
 use crate::platform;
 use crate::postgres::{self, State};
 use crate::probe::{self, Finding};
@@ -114,7 +115,7 @@ impl CheckServices {
         Ok(if down == 0 { Exit::Done } else { Exit::Failed })
     }
 
-    /// Probes every service in a thread of its own.
+    /// Probes every service, all at once.
     fn probe_all(&self, cx: &Cx, all: bool) -> anyhow::Result<Vec<Row>> {
         let config = cx.config()?;
         let environment = Environment::resolve(cx, &Choice::default())?;
@@ -124,32 +125,27 @@ impl CheckServices {
             .iter()
             .filter(|(name, _)| self.names.is_empty() || self.names.contains(name));
         let mut jobs: Vec<Job> = Vec::new();
-        let mut rows: Vec<Row> = Vec::new();
         for (name, service) in chosen {
-            let required = service.required || all || !self.names.is_empty();
-            match service.kind {
-                ServiceKind::Postgres => rows.push(database_row(cx, name, required, timeout)?),
+            let port = match service.kind {
+                ServiceKind::Postgres => None,
                 ServiceKind::Http | ServiceKind::Tcp => {
-                    let port = services::port(name, service, &environment)?;
-                    jobs.push(Job {
-                        name,
-                        service,
-                        port,
-                        required,
-                    });
+                    services::port(name, service, &environment)?
                 }
-            }
+            };
+            jobs.push(Job {
+                name,
+                service,
+                port,
+                required: service.required || all || !self.names.is_empty(),
+            });
         }
-        rows.extend(thread::scope(|scope| {
-            let running: Vec<_> = jobs
-                .iter()
-                .map(|job| scope.spawn(|| job.probe(timeout)))
-                .collect();
-            running
-                .into_iter()
-                .filter_map(|it| it.join().ok())
-                .collect::<Vec<_>>()
-        }));
+        // A login takes longest.
+        jobs.sort_by_key(|job| job.service.kind != ServiceKind::Postgres);
+        let rows = fan_out(&jobs, |job| match job.service.kind {
+            ServiceKind::Postgres => database_row(cx, job.name, job.required, timeout),
+            ServiceKind::Http | ServiceKind::Tcp => Ok(job.probe(timeout)),
+        });
+        let mut rows = rows.into_iter().collect::<anyhow::Result<Vec<Row>>>()?;
         // In the order of the configuration, whatever came first.
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(rows)

@@ -199,9 +199,11 @@ impl Makefile {
     pub fn filled(&self, task: &Task, text: &str) -> String {
         let mut filled = text.to_owned();
         for name in super::braced(text) {
-            let own = task.get("env").and_then(|env| env.value.get(name));
-            let value = own.or_else(|| self.env.get(name).map(|field| &*field.value));
-            let Some(value) = value.and_then(Value::as_str) else {
+            // One of the task's that has a condition may not hold: the file's does then.
+            let own = task
+                .get("env")
+                .and_then(|env| env.value.get(name)?.as_str());
+            let Some(value) = own.or_else(|| self.env.get(name)?.value.as_str()) else {
                 continue;
             };
             if !mask::is_secret_name(name) && !value.contains("${") {

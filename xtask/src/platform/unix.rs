@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Holder, Process};
+use crate::exit::Exit;
 
 /// Turns SIGINT, SIGTERM and SIGHUP into [`super::interrupted`]. Handlers, not a blocked mask:
 /// children would inherit the mask, and be deaf to SIGTERM.
@@ -86,6 +87,22 @@ pub fn kill(process: u32) {
     if let Some(process) = pid(process) {
         let _ = signal::kill(process, Signal::SIGKILL);
     }
+}
+
+/// Becomes that program: this process goes on as it.
+///
+/// # Errors
+/// When it cannot be started; there is no other return.
+pub fn become_of(command: &mut Command) -> anyhow::Result<Exit> {
+    Err(command.exec().into())
+}
+
+/// Whether this process runs the file that is there now; `false` where the system cannot tell.
+#[must_use]
+pub fn runs(program: &Path) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+    let own = file(Path::new("/proc/self/exe"));
+    own.is_some() && own == file(program)
 }
 
 /// Makes a command start in a process group of its own, led by it: a Ctrl-C at the terminal does

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use xtask_win::{Event, Job};
 
 use super::{Holder, Process};
+use crate::exit::Exit;
 
 /// "Process Creation Flags" of the Windows API.
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
@@ -75,6 +76,23 @@ pub fn kill(process: u32) {
     if let Some(start) = xtask_win::start_time(process) {
         let _ = xtask_win::terminate(process, start, ENDED);
     }
+}
+
+/// Runs that program in our place: Windows has no way to become one.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn become_of(command: &mut Command) -> anyhow::Result<Exit> {
+    // It ends by itself on Ctrl-C, and we have to be there for its code.
+    install_interrupt_handler();
+    crate::proc::run(command)
+}
+
+/// Whether this process runs the file that is there now: Windows keeps it while it runs, but cargo may have
+/// moved it.
+#[must_use]
+pub fn runs(_program: &Path) -> bool {
+    false
 }
 
 /// Makes a command start in a console process group of its own: a Ctrl-C at the console does not reach

@@ -87,18 +87,20 @@ fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
     } else {
         key[..password.len()].copy_from_slice(password);
     }
-    let mut inner = [0x36; BLOCK + 32];
-    let mut outer = [0x5c; BLOCK + 32];
-    for (n, byte) in key.iter().enumerate() {
-        inner[n] ^= byte;
-        outer[n] ^= byte;
-    }
+    // What each of the thousands of hashes begins with is hashed once.
+    let begun = |pad: u8| {
+        let mut hash = Hash::new();
+        hash.update(key.map(|byte| byte ^ pad));
+        hash
+    };
+    let (inner, outer) = (begun(0x36), begun(0x5c));
     let mut block = HMAC::mac([salt, &[0, 0, 0, 1]].concat(), password);
     let mut result = halves(block);
     for _ in 1..iterations {
-        inner[BLOCK..].copy_from_slice(&block);
-        outer[BLOCK..].copy_from_slice(&Hash::hash(&inner));
-        block = Hash::hash(&outer);
+        for mut hash in [inner, outer] {
+            hash.update(block);
+            block = hash.finalize();
+        }
         let [left, right] = halves(block);
         result = [result[0] ^ left, result[1] ^ right];
     }
