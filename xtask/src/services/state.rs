@@ -103,7 +103,7 @@ impl Stamp {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Sealed {
     #[serde(flatten)]
     record: Record,
@@ -119,10 +119,7 @@ fn seal(record: &Record, scope: &str) -> anyhow::Result<String> {
 
 /// What a state file says; `None` where it is not as it was written, here, for this service.
 fn unseal(bytes: &[u8], scope: &str, name: &str) -> Option<Record> {
-    let mut fields: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(bytes).ok()?;
-    let seal = fields.remove("seal")?;
-    let record: Record = serde_json::from_value(fields.into()).ok()?;
+    let Sealed { record, seal } = serde_json::from_slice(bytes).ok()?;
     let expected = digest(&[scope, &serde_json::to_string(&record).ok()?]);
     (seal == expected && record.name == name).then_some(record)
 }
