@@ -174,11 +174,20 @@ mod tests {
         let mut child = Background::start(&mut command, &dir.path().join("log")).unwrap();
         assert!(!child.has_ended());
         let leader = child.child.id();
+        let members = || {
+            let all = platform::processes("");
+            all.into_iter().filter(|it| it.group == leader).count()
+        };
+        let both = (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            members() == 2
+        });
+        assert!(both, "{} live", members());
         drop(child);
         let gone = (0..200).any(|_| {
             thread::sleep(Duration::from_millis(10));
-            platform::group_members(leader).is_empty()
+            members() == 0
         });
-        assert!(gone, "{:?} still live", platform::group_members(leader));
+        assert!(gone, "{} still live", members());
     }
 }
