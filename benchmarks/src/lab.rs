@@ -80,6 +80,7 @@ pub struct Lab {
     env: Vec<(OsString, OsString)>,
     ports: BTreeMap<String, u16>,
     xtask: OnceCell<PathBuf>,
+    released: OnceCell<PathBuf>,
     _lock: File,
 }
 
@@ -122,6 +123,7 @@ impl Lab {
             env,
             ports,
             xtask: OnceCell::new(),
+            released: OnceCell::new(),
             _lock: lock,
         };
         lab.stop_all();
@@ -164,7 +166,32 @@ impl Lab {
         Ok(self.xtask.get_or_init(|| program))
     }
 
-    /// That program with these arguments, in the copy.
+    /// xtask of the copy, built for release.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn released(&self) -> anyhow::Result<&Path> {
+        if let Some(program) = self.released.get() {
+            return Ok(program);
+        }
+        self.say("Building", "xtask for release");
+        let mut command = self.command("cargo");
+        command.args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "xtask",
+            "--bin",
+            "xtask",
+        ]);
+        command.args(["--message-format", "json"]);
+        let program = launch::executable(&proc::capture(&mut command)?)
+            .ok_or_else(|| Fault::new("cargo names no program that it built"))?;
+        Ok(self.released.get_or_init(|| program))
+    }
+
+    /// [`Lab::xtask`] with these arguments, in the copy.
     ///
     /// # Errors
     /// When it does not build.

@@ -40,8 +40,9 @@ fn growth<'a>(
     members: usize,
 ) -> anyhow::Result<Ready<'a>> {
     let name = args[..2].join("-");
-    let mut help = lab.xtask_command(&args[..2])?;
-    if !lab.attempt(&name, help.arg("--help"))? {
+    let program = lab.released()?;
+    let mut help = lab.command(program);
+    if !lab.attempt(&name, help.args(&args[..2]).arg("--help"))? {
         return Ok(Ready::NotThere(format!(
             "`{}` is not there yet",
             args[..2].join(" ")
@@ -69,7 +70,8 @@ fn growth<'a>(
         roots.push(root);
     }
     Ok(Ready::Yes(Box::new(move |side| {
-        let mut command = lab.xtask_command(args)?;
+        let mut command = lab.command(program);
+        command.args(args);
         let log = lab.log(&name);
         let at = match side {
             Side::Ours => &roots[0],
