@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // In tests a panic is the failure report.
 
 mod adding_tasks;
+mod canary;
 mod check_services;
 mod ci_report;
 mod ci_scope;
