@@ -25,6 +25,8 @@ pub mod error;
 
 pub mod exit;
 pub mod fsx;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod github;
 pub mod glob;
 pub mod hex;
