@@ -11,6 +11,7 @@ mod clean;
 mod cli;
 mod environment;
 mod init;
+mod liars;
 mod make;
 mod makefiles;
 mod nextest;
