@@ -70,7 +70,8 @@ pub fn http(host: &str, port: u16, path: &str, timeout: Duration) -> Finding {
         .max_redirects_will_error(false)
         .max_response_header_size(MAX_HEADERS)
         // Its own are 128 KiB each, cleared for each probe: most of the time of a hundred probes.
-        .input_buffer_size(MAX_HEADERS)
+        // Larger than headers may be: full without their end, it would look like a connection that broke.
+        .input_buffer_size(2 * MAX_HEADERS)
         .output_buffer_size(2048)
         .proxy(None)
         .user_agent("xtask")

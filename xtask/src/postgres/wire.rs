@@ -392,6 +392,10 @@ fn wire_error(error: io::Error) -> WireError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => WireError::Refused,
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => WireError::TimedOut,
+        // A server that goes while we have not read all, or while we write.
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => WireError::Protocol("it closed the connection".to_owned()),
         _ => WireError::Protocol(error.to_string()),
     }
 }

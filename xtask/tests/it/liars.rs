@@ -82,44 +82,60 @@ const TLS_ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x0a";
 /// The beginning of a TLS hello.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
-/// The deadline, and by when a command with it has ended, its start on a busy machine included.
-const DEADLINE: &str = "600";
-const END: Duration = Duration::from_millis(600 + 4000);
+/// What a probe finds that has come to its deadline.
+const LATE: &str = "no answer in time";
 
-fn check(config: &str, url: Option<&str>) -> Run {
+/// A deadline that is waited for, and one that only a hang would come to, however slow the machine is.
+const SHORT: Duration = Duration::from_millis(600);
+const LONG: Duration = Duration::from_secs(15);
+/// What a command takes besides, its start on a busy machine included.
+const SLACK: Duration = Duration::from_secs(4);
+
+fn check(config: &str, url: Option<&str>, deadline: Duration) -> Run {
     let fixture = Fixture::new(config);
-    let mut command = fixture.xtask(&["--format", "json", "check-services", "--timeout", DEADLINE]);
+    let milliseconds = deadline.as_millis().to_string();
+    let mut command = fixture.xtask(&[
+        "--format",
+        "json",
+        "check-services",
+        "--timeout",
+        &milliseconds,
+    ]);
     if let Some(url) = url {
         command.env("DATABASE_URL", url);
     }
     let since = Instant::now();
     let run = Run::of(&mut command);
     let took = since.elapsed();
-    assert!(took < END, "{took:?}: {run}");
+    assert!(took < deadline + SLACK, "{took:?}: {run}");
     run
 }
 
-fn http(port: u16) -> Run {
+fn http(port: u16, deadline: Duration) -> Run {
     check(
         &format!("[services.web]\nkind = \"http\"\nport = {port}\nrequired = true\n"),
         None,
+        deadline,
     )
 }
 
-fn postgres(port: u16) -> Run {
+fn postgres(port: u16, deadline: Duration) -> Run {
     let config = "[database]\nname = \"shop\"\nrole = \"keeper\"\n\
                   [services.db]\nkind = \"postgres\"\nrequired = true\n";
     let url = format!("postgresql://u:hunter2@127.0.0.1:{port}/shop");
-    check(config, Some(&url)).never_shows("hunter2")
+    check(config, Some(&url), deadline).never_shows("hunter2")
 }
 
 /// Each case with its probe: all at once, as most of them wait.
-fn each(probe: fn(u16) -> Run, cases: Vec<(&str, Script, &str, &str)>) {
+fn each(probe: fn(u16, Duration) -> Run, cases: Vec<(&str, Script, &str, &str)>) {
     thread::scope(|scope| {
         for (case, script, status, words) in cases {
             scope.spawn(move || {
                 let (port, _) = serve(script);
-                let run = probe(port);
+                let late = words == LATE;
+                let since = Instant::now();
+                let run = probe(port, if late { SHORT } else { LONG });
+                assert!(late || since.elapsed() < LONG, "{case}: {run}");
                 let row = run.json()[0].clone();
                 assert_eq!(row["status"], status, "{case}: {run}");
                 let detail = row["detail"].as_str().unwrap();
@@ -132,7 +148,6 @@ fn each(probe: fn(u16) -> Run, cases: Vec<(&str, Script, &str, &str)>) {
 
 #[test]
 fn an_http_server_that_takes_its_time() {
-    let late = "no answer in time";
     each(
         http,
         vec![
@@ -140,7 +155,7 @@ fn an_http_server_that_takes_its_time() {
                 "slow headers",
                 drips(format!("{OK}Content-Length: 2\r\n\r\n{{}}")),
                 "unreachable",
-                late,
+                LATE,
             ),
             (
                 "a slow body",
@@ -150,7 +165,7 @@ fn an_http_server_that_takes_its_time() {
                     Duration::from_millis(100),
                 ),
                 "unreachable",
-                late,
+                LATE,
             ),
             (
                 "slow chunks",
@@ -160,7 +175,7 @@ fn an_http_server_that_takes_its_time() {
                     Duration::from_millis(100),
                 ),
                 "unreachable",
-                late,
+                LATE,
             ),
             (
                 "a body that never comes",
@@ -170,7 +185,7 @@ fn an_http_server_that_takes_its_time() {
                     Duration::from_millis(100),
                 ),
                 "unreachable",
-                late,
+                LATE,
             ),
             (
                 "it never is ready to continue",
@@ -180,9 +195,9 @@ fn an_http_server_that_takes_its_time() {
                     Duration::from_millis(100),
                 ),
                 "unreachable",
-                late,
+                LATE,
             ),
-            ("it hangs", hangs(), "unreachable", late),
+            ("it hangs", hangs(), "unreachable", LATE),
         ],
     );
 }
@@ -227,11 +242,7 @@ fn an_http_server_that_says_too_much() {
             ),
             (
                 "a chunk without an end",
-                repeats(
-                    &format!("{chunked}ffffffffffffff\r\n"),
-                    &[b'a'; 65536],
-                    NOW,
-                ),
+                repeats(&format!("{chunked}ffffffffffffff\r\n"), &[b'a'; 65536], NOW),
                 "unhealthy",
                 large,
             ),
@@ -321,8 +332,10 @@ fn a_redirect_is_not_followed() {
             let (port, _) = serve(says(format!(
                 "HTTP/1.1 {status} Elsewhere\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
             )));
-            let run = http(port).code(1);
-            assert_eq!(run.json()[0]["detail"], format!("HTTP {status}"), "{run}");
+            let run = http(port, LONG).code(1);
+            let row = run.json()[0].clone();
+            let detail = row["detail"].as_str().unwrap();
+            assert!(detail.starts_with(&format!("HTTP {status}")), "{run}");
         }
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
@@ -331,10 +344,11 @@ fn a_redirect_is_not_followed() {
 /// A TCP probe asks for no more than a connection, and waits for nothing.
 #[test]
 fn a_tcp_server_may_say_what_it_likes() {
-    let tcp = |port: u16| {
+    let tcp = |port: u16, deadline: Duration| {
         check(
             &format!("[services.raw]\nkind = \"tcp\"\nport = {port}\nrequired = true\n"),
             None,
+            deadline,
         )
     };
     each(
@@ -391,14 +405,13 @@ fn scram(rounds: &'static str) -> Script {
 
 #[test]
 fn a_postgres_that_lies() {
-    let late = "no answer in time";
     let nonsense = "does not speak PostgreSQL";
     let row = message(b'D', &[&[0, 1, 0, 0, 16, 0][..], &[b'a'; 4096]].concat());
     each(
         postgres,
         vec![
-            ("it drips", drips(greeting()), "unreachable", late),
-            ("it hangs", hangs(), "unreachable", late),
+            ("it drips", drips(greeting()), "unreachable", LATE),
+            ("it hangs", hangs(), "unreachable", LATE),
             (
                 "it closes at once",
                 closes(),
@@ -420,12 +433,6 @@ fn a_postgres_that_lies() {
                 "its answer never ends",
             ),
             (
-                "endless notices",
-                answers(message(b'N', b"SNOTICE\0Mx\0\0").repeat(64)),
-                "unhealthy",
-                "its answer never ends",
-            ),
-            (
                 "a row that is cut off",
                 answers(message(b'D', &[0, 2, 0, 0])),
                 "unhealthy",
@@ -441,7 +448,7 @@ fn a_postgres_that_lies() {
                 "more work than there is time",
                 scram("1000000"),
                 "unreachable",
-                late,
+                LATE,
             ),
             (
                 "more work than anybody asks for",
