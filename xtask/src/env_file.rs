@@ -506,6 +506,9 @@ fn last_span(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
 fn with_line_end(text: &str, end: &str) -> String {
     if text.is_empty() || text.ends_with('\n') {
         text.to_owned()
+    } else if text.ends_with('\r') {
+        // Half a line end, which a whole one behind it would make part of the value.
+        format!("{text}\n")
     } else {
         format!("{text}{end}")
     }
@@ -685,6 +688,15 @@ mod tests {
             Some("33")
         );
         assert_eq!(remove_managed(&twice, "PORT"), text);
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn half_a_line_end_does_not_become_part_of_the_value() {
+        for text in ["A=1\r", "B=1\r\nA=1\r"] {
+            let once = set_managed(text, "PORT", "1");
+            assert_eq!(get(&once, "A").as_deref(), Some("1"), "{once:?}");
+        }
     }
 
     /// Found by fuzzing: the comment's look-alike in a person's value was brought up to date.

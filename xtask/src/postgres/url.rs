@@ -41,7 +41,7 @@ impl DbUrl {
         let bad = |why: &str| {
             Fault::usage(format!(
                 "`{}` is no PostgreSQL URL: {why}",
-                mask::mask_urls(text)
+                mask::mask_url(text)
             ))
             .hint("it looks like postgresql://user:password@127.0.0.1:5432/database")
         };
@@ -212,6 +212,9 @@ mod tests {
             "mysql://u:secret@h",
             "postgresql://u:secret@h:port/d",
             "postgresql://h/d",
+            // Nobody has escaped these.
+            "postgresql://u:secret/x@h:port/d",
+            "postgresql://u:x? #secret@h:port/d",
         ] {
             let message = DbUrl::parse(bad).unwrap_err().to_string();
             assert!(message.contains("is no PostgreSQL URL"), "{message}");
