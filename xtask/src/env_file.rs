@@ -506,9 +506,32 @@ fn last_span(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
 fn with_line_end(text: &str, end: &str) -> String {
     if text.is_empty() || text.ends_with('\n') {
         text.to_owned()
+    } else if text.ends_with('\r') {
+        // Half a line end, which a whole one behind it would make part of the value.
+        format!("{text}\n")
     } else {
         format!("{text}{end}")
     }
+}
+
+/// The bytes of the assignments: a value over several lines may have one that looks like our comment.
+fn held(text: &str) -> Vec<std::ops::Range<usize>> {
+    let assignments = parse(text).unwrap_or_default();
+    assignments.into_iter().map(|it| it.span).collect()
+}
+
+fn is_held(held: &[std::ops::Range<usize>], at: usize) -> bool {
+    let after = held.partition_point(|span| span.start <= at);
+    after > 0 && at < held[after - 1].end
+}
+
+/// The lines with their ends, and where each begins.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |next, line| {
+        let at = *next;
+        *next += line.len();
+        Some((at, line))
+    })
 }
 
 /// 48 bits: enough to notice a change; the value itself stands beside it.
@@ -517,8 +540,10 @@ fn digest(value: &str) -> String {
 }
 
 fn digests(text: &str) -> BTreeMap<String, String> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix(MANAGED))
+    let held = held(text);
+    lines(text)
+        .filter(|(at, _)| !is_held(&held, *at))
+        .filter_map(|(_, line)| line.strip_prefix(MANAGED))
         .flat_map(str::split_whitespace)
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
@@ -538,8 +563,9 @@ fn with_digests(text: &str, digests: &BTreeMap<String, String>, end: &str) -> St
     };
     let mut updated = String::new();
     let mut placed = false;
-    for line in text.split_inclusive('\n') {
-        if line.starts_with(MANAGED) {
+    let held = held(text);
+    for (at, line) in lines(text) {
+        if line.starts_with(MANAGED) && !is_held(&held, at) {
             if !placed {
                 updated.push_str(&comment);
             }
@@ -662,6 +688,25 @@ mod tests {
             Some("33")
         );
         assert_eq!(remove_managed(&twice, "PORT"), text);
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn half_a_line_end_does_not_become_part_of_the_value() {
+        for text in ["A=1\r", "B=1\r\nA=1\r"] {
+            let once = set_managed(text, "PORT", "1");
+            assert_eq!(get(&once, "A").as_deref(), Some("1"), "{once:?}");
+        }
+    }
+
+    /// Found by fuzzing: the comment's look-alike in a person's value was brought up to date.
+    #[test]
+    fn a_line_of_a_value_is_no_comment_of_ours() {
+        let text = "A='one\n# xtask: managed B=000000000000\ntwo'\nB=2\n";
+        let once = set_managed(text, "PORT", "1");
+        assert!(once.starts_with(text), "{once}");
+        assert_eq!(managed_value(&once, "PORT").as_deref(), Some("1"));
+        assert_eq!(remove_managed(&once, "PORT"), text);
     }
 
     proptest! {

@@ -26,6 +26,8 @@ pub mod error;
 pub mod exit;
 pub mod fan_out;
 pub mod fsx;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod github;
 pub mod glob;
 pub mod hex;

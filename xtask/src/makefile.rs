@@ -74,6 +74,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use calls::{Named, WITH_VALUE, masked, named, shown};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use load::of_files;
 pub use load::{Loader, Member, Model};
 pub use merge::{Form, Unresolved, braced, form, variables_of};
 pub use parse::{ExtendRef, RelativeTo, TaskFile};

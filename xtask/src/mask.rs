@@ -19,6 +19,9 @@ pub fn is_secret_name(name: &str) -> bool {
 pub fn mask_value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     if is_secret_name(name) && !value.is_empty() {
         Cow::Borrowed(MASK)
+    } else if value.starts_with("postgres://") || value.starts_with("postgresql://") {
+        // The one value of which we know that it is a URL from its start to its end.
+        mask_url(value)
     } else {
         mask_urls(value)
     }
@@ -57,6 +60,21 @@ pub fn mask_urls(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(mask_query_passwords(&out))
+}
+
+/// Masks the password of a text that is one URL as a whole: it ends at the last `@`, whatever nobody has
+/// escaped before that.
+#[must_use]
+pub fn mask_url(text: &str) -> Cow<'_, str> {
+    let masked = text.split_once("://").and_then(|(scheme, rest)| {
+        let (user, rest) = rest.rsplit_once('@')?;
+        let (user, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{user}:{MASK}@{rest}"))
+    });
+    match masked {
+        Some(masked) => Cow::Owned(mask_query_passwords(&masked)),
+        None => mask_urls(text),
+    }
 }
 
 /// The passwords of the URLs in a text, as they stand there.
@@ -164,6 +182,18 @@ fn mask_query_passwords(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_as_a_whole_hides_what_nobody_has_escaped() {
+        for url in [
+            "postgres://u:hun/ter2@h/d",
+            "postgres://u:hun?ter2 #@h/d?x=1",
+        ] {
+            let shown = mask_value("DATABASE_URL", url);
+            assert!(shown.starts_with("postgres://u:***@h/d"), "{shown}");
+        }
+        assert_eq!(mask_value("URL", "postgres://h/d"), "postgres://h/d");
+    }
 
     #[test]
     fn masks_passwords_in_urls() {

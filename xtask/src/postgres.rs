@@ -8,7 +8,7 @@ mod server;
 mod template;
 pub mod url;
 mod user;
-mod wire;
+pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -341,6 +341,14 @@ fn inspect(connection: &mut Connection, pgmq: bool, wanted: &[i64]) -> Result<St
         0 => Ok(State::Ready),
         pending => Ok(State::MigrationsPending(pending)),
     }
+}
+
+/// What a probe makes of a server that says just this.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn state_after(url: &DbUrl, answers: &[u8], timeout: Duration) -> State {
+    Connection::scripted(url, answers.to_vec(), timeout)
+        .and_then(|mut connection| inspect(&mut connection, true, &[1, 2]))
+        .unwrap_or_else(|error| state_of(error, url))
 }
 
 fn state_of(error: WireError, url: &DbUrl) -> State {

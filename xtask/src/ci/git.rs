@@ -238,22 +238,7 @@ impl Git {
 
     /// A path below the repository's top as one below the workspace's root.
     fn below_root(&self, path: &str) -> String {
-        if let Some(inside) = path.strip_prefix(&self.prefix) {
-            return inside.to_owned();
-        }
-        let mut up = self.prefix.trim_end_matches('/');
-        let mut steps = String::from("../");
-        loop {
-            up = up.rsplit_once('/').map_or("", |(above, _)| above);
-            match path
-                .strip_prefix(up)
-                .and_then(|rest| rest.strip_prefix('/'))
-            {
-                _ if up.is_empty() => return format!("{steps}{path}"),
-                Some(rest) => return format!("{steps}{rest}"),
-                None => steps.push_str("../"),
-            }
-        }
+        below(&self.prefix, path)
     }
 
     /// The workspace at a commit, or in the working tree, and what its sources include.
@@ -477,8 +462,29 @@ fn failed(command: &Command, output: &std::process::Output) -> anyhow::Error {
     Fault::new(format!("`git {verb}` failed: {}", said.trim())).into()
 }
 
+/// A path below the repository's top as one below the directory `prefix` of it (with a `/` behind it, or
+/// empty).
+pub(crate) fn below(prefix: &str, path: &str) -> String {
+    if let Some(inside) = path.strip_prefix(prefix) {
+        return inside.to_owned();
+    }
+    let mut up = prefix.trim_end_matches('/');
+    let mut steps = String::from("../");
+    loop {
+        up = up.rsplit_once('/').map_or("", |(above, _)| above);
+        match path
+            .strip_prefix(up)
+            .and_then(|rest| rest.strip_prefix('/'))
+        {
+            _ if up.is_empty() => return format!("{steps}{path}"),
+            Some(rest) => return format!("{steps}{rest}"),
+            None => steps.push_str("../"),
+        }
+    }
+}
+
 /// Records that end with NUL.
-fn records(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn records(bytes: &[u8]) -> Vec<String> {
     bytes
         .split(|byte| *byte == 0)
         .filter(|record| !record.is_empty())
@@ -487,7 +493,7 @@ fn records(bytes: &[u8]) -> Vec<String> {
 }
 
 /// `M`, NUL, path, NUL: what `git diff --name-status -z --no-renames` prints.
-fn parse_name_status(bytes: &[u8]) -> Vec<(String, Status)> {
+pub(crate) fn parse_name_status(bytes: &[u8]) -> Vec<(String, Status)> {
     let fields = records(bytes);
     fields
         .chunks_exact(2)
@@ -503,7 +509,7 @@ fn parse_name_status(bytes: &[u8]) -> Vec<(String, Status)> {
 }
 
 /// `OBJECT blob SIZE`, newline, the content, newline: what `git cat-file --batch` prints.
-fn parse_batch(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+pub(crate) fn parse_batch(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut contents = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {

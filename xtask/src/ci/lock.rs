@@ -42,6 +42,9 @@ pub fn diff(base: &str, head: &str, workspace: &Workspace) -> Result<Diff, Strin
     let known: HashMap<Key<'_>, usize> = (0..base.packages.len())
         .map(|index| (base.key(index), index))
         .collect();
+    if [&base, &head].iter().any(|it| it.repeats()) {
+        return Err("a package stands in it twice".to_owned());
+    }
     let base_of = |key: &Key<'_>| known.get(key).map(|index| &base.packages[*index]);
     // What changed by itself, then what stands on it: breadth first, so that ways are short.
     let mut way: HashMap<usize, Option<usize>> = HashMap::new();
@@ -223,6 +226,15 @@ impl Lock {
         })
     }
 
+    /// Whether a package of a registry or of git stands there twice: cargo refuses such a file.
+    fn repeats(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        self.packages
+            .iter()
+            .filter(|it| it.is_foreign())
+            .any(|it| !seen.insert((&it.name, &it.version, &it.source)))
+    }
+
     fn key(&self, index: usize) -> Key<'_> {
         let package = &self.packages[index];
         let source = package.source.as_deref().unwrap_or_default();
@@ -315,6 +327,14 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Found by a property test: such a file differed from itself.
+    #[test]
+    fn a_package_that_stands_there_twice_cannot_be_compared() {
+        let package = "[[package]]\nname = \"x\"\nversion = \"1.0.0\"\nsource = \"registry+y\"\n";
+        let text = format!("version = 4\n{package}checksum = \"00\"\n{package}");
+        assert!(diff(&text, &text, &Workspace::default()).is_err());
+    }
     use crate::ci::manifest::Manifests;
 
     /// `app` needs `axum`, `lib` and, for its tests, `rand`; `tool` builds with `cc`; `free` needs nothing.

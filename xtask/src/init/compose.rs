@@ -447,7 +447,12 @@ impl<'a> Reader<'a> {
                 text.push_str(next.text);
                 self.at += 1;
             }
-            let value = Flow { text: &text, at: 0 }
+            let flow = Flow {
+                text: &text,
+                at: 0,
+                line: number,
+            };
+            let value = flow
                 .whole()
                 .ok_or_else(|| (number, "brackets or quotes that do not fit".to_owned()))?;
             return Ok(located(value, number));
@@ -481,9 +486,8 @@ fn is_item(text: &str) -> bool {
 /// `key: rest`; quotes around the key are not part of it.
 fn key_of(text: &str) -> Option<(String, &str)> {
     if text.starts_with(['"', '\'']) {
-        let end = quoted_end(text)?;
+        let (key, end) = quoted(text)?;
         let rest = text[end..].strip_prefix(':')?;
-        let key = text[1..end - 1].to_owned();
         return (rest.is_empty() || rest.starts_with(' ')).then(|| (key, rest.trim()));
     }
     if text.starts_with(['[', '{', '|', '>', '&', '*', '!', '#']) {
@@ -511,6 +515,51 @@ fn quoted_end(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// The text in the quotes that a text begins with, and one past the closing one.
+fn quoted(text: &str) -> Option<(String, usize)> {
+    let end = quoted_end(text)?;
+    let inner = text.get(1..end - 1)?;
+    if text.starts_with('\'') {
+        return Some((inner.replace("''", "'"), end));
+    }
+    let mut out = String::new();
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        out.push(if c == '\\' { escaped(&mut chars)? } else { c });
+    }
+    Some((out, end))
+}
+
+/// What stands behind a backslash (YAML 1.2.2, section 5.7); `None` for what YAML does not have.
+fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
+    let digits = match chars.next()? {
+        '0' => return Some('\0'),
+        'a' => return Some('\u{7}'),
+        'b' => return Some('\u{8}'),
+        't' | '\t' => return Some('\t'),
+        'n' => return Some('\n'),
+        'v' => return Some('\u{b}'),
+        'f' => return Some('\u{c}'),
+        'r' => return Some('\r'),
+        'e' => return Some('\u{1b}'),
+        c @ (' ' | '"' | '/' | '\\') => return Some(c),
+        'N' => return Some('\u{85}'),
+        '_' => return Some('\u{a0}'),
+        'L' => return Some('\u{2028}'),
+        'P' => return Some('\u{2029}'),
+        'x' => 2,
+        'u' => 4,
+        'U' => 8,
+        _ => return None,
+    };
+    let code: String = chars.by_ref().take(digits).collect();
+    let whole = code.len() == digits && code.bytes().all(|it| it.is_ascii_hexdigit());
+    u32::from_str_radix(&code, 16)
+        .ok()
+        .filter(|_| whole)
+        .and_then(char::from_u32)
 }
 
 /// Whether a quote may open after this character.
@@ -568,6 +617,8 @@ fn is_closed(text: &str) -> bool {
 struct Flow<'a> {
     text: &'a str,
     at: usize,
+    /// Where it begins: what is in it is said to stand there, too.
+    line: usize,
 }
 
 impl Flow<'_> {
@@ -602,7 +653,7 @@ impl Flow<'_> {
         if self.take('[') {
             let mut items = Vec::new();
             while !self.take(']') {
-                items.push(located(self.value(depth + 1)?, 0));
+                items.push(located(self.value(depth + 1)?, self.line));
                 if !self.take(',') && !self.rest().starts_with(']') {
                     return None;
                 }
@@ -620,7 +671,7 @@ impl Flow<'_> {
                 } else {
                     Value::Scalar(String::new())
                 };
-                entries.push((key, located(value, 0)));
+                entries.push((key, located(value, self.line)));
                 if !self.take(',') && !self.rest().starts_with('}') {
                     return None;
                 }
@@ -633,29 +684,10 @@ impl Flow<'_> {
     /// A scalar up to one of these, or in quotes. The colon within a plain word ends it before a blank.
     fn word(&mut self, ends: &[char]) -> Option<Value> {
         self.blank();
-        if let Some(quote) = self
-            .rest()
-            .chars()
-            .next()
-            .filter(|it| matches!(it, '"' | '\''))
-        {
-            let mut text = String::new();
-            let mut chars = self.rest().char_indices().skip(1).peekable();
-            while let Some((at, c)) = chars.next() {
-                match c {
-                    '\\' if quote == '"' => text.push(chars.next()?.1),
-                    '\'' if quote == '\'' && chars.peek().is_some_and(|it| it.1 == '\'') => {
-                        chars.next();
-                        text.push('\'');
-                    }
-                    c if c == quote => {
-                        self.at += at + 1;
-                        return Some(Value::Scalar(text));
-                    }
-                    c => text.push(c),
-                }
-            }
-            return None;
+        if self.rest().starts_with(['"', '\'']) {
+            let (text, end) = quoted(self.rest())?;
+            self.at += end;
+            return Some(Value::Scalar(text));
         }
         let rest = self.rest();
         let mut braces = 0_usize;
@@ -782,6 +814,24 @@ volumes:
         ] {
             assert_eq!(services(text).unwrap_err().0, line, "{text}");
         }
+    }
+
+    #[test]
+    fn escapes_are_yamls() {
+        let node = parse(r#""a\tb": "\x41\u00e9\n\/\U0001F600""#).unwrap();
+        assert_eq!(
+            node.get("a\tb").and_then(Node::text),
+            Some("A\u{e9}\n/\u{1f600}")
+        );
+        assert!(parse(r#"a: "\q""#).is_err());
+        assert!(parse(r#"a: "\ud800""#).is_err());
+    }
+
+    /// A warning about it says where.
+    #[test]
+    fn what_stands_in_braces_has_a_line() {
+        let found = services("# c\nservices: {a: {image: x}, b: {}}\n").unwrap();
+        assert_eq!([found[0].line, found[1].line], [2, 2]);
     }
 
     fn value() -> impl Strategy<Value = serde_json::Value> {

@@ -66,65 +66,11 @@ impl Loader {
             let over = self.layer(over, &mut Vec::new())?;
             own = Arc::new(merge::layers(&over, &own, false, &self.options)?);
         }
-        let mut merged = merge::layers(base(), &own, false, &self.options)?;
-        let flag = |layer: &Layer, key: &str| {
-            layer.config.get(key).and_then(|it| it.value.as_bool()) == Some(true)
-        };
-        let mut core_tasks = false;
-        if !flag(&merged, "skip_core_tasks") {
-            match merged.config.get("modify_core_tasks").cloned() {
-                None => {
-                    merged = merge::layers(core(), &merged, true, &self.options)?;
-                    core_tasks = true;
-                }
-                Some(modify) => {
-                    let private = modify.value.get("private").and_then(Value::as_bool);
-                    let namespace = modify.value.get("namespace").and_then(Value::as_str);
-                    let (private, namespace) =
-                        (private.unwrap_or(false), namespace.unwrap_or_default());
-                    // A table that modifies nothing leaves the core tasks out.
-                    if private || !namespace.is_empty() {
-                        let mut core = core().clone();
-                        merge::modify_core(&mut core, private, namespace);
-                        merged = merge::layers(&core, &own, false, &self.options)?;
-                        core_tasks = true;
-                    }
-                }
-            }
-        }
-        if flag(&merged, "load_cargo_aliases") {
+        let (mut merged, core_tasks) = over_core(&own, &self.options)?;
+        if is_set(&merged, "load_cargo_aliases") {
             self.add_cargo_aliases(directory, &mut merged);
         }
-        let Layer {
-            config,
-            env,
-            env_files,
-            env_scripts,
-            tasks,
-            plugins,
-            plugin_aliases,
-            files,
-            ..
-        } = merged;
-        let mut seen = std::collections::HashSet::new();
-        let files = files
-            .into_iter()
-            .filter(|it| !it.source.is_internal() && seen.insert(it.source.path.clone()))
-            .collect();
-        Ok(Makefile {
-            directory: directory.to_path_buf(),
-            file,
-            files,
-            core_tasks,
-            platform: self.options.platform,
-            config,
-            env,
-            env_files,
-            env_scripts,
-            tasks,
-            plugins,
-            plugin_aliases,
-        })
+        Ok(whole(merged, directory, file, core_tasks, &self.options))
     }
 
     /// Loads the directories with as many threads as pay, in their order.
@@ -357,6 +303,95 @@ impl Loader {
                 .or_insert_with(|| Arc::new(task));
         }
     }
+}
+
+/// What a directory's own files say, over what cargo-make itself brings; and whether its core tasks are
+/// among that.
+fn over_core(own: &Layer, options: &Options) -> Result<(Layer, bool), Problem> {
+    let mut merged = merge::layers(base(), own, false, options)?;
+    let mut core_tasks = false;
+    if !is_set(&merged, "skip_core_tasks") {
+        match merged.config.get("modify_core_tasks").cloned() {
+            None => {
+                merged = merge::layers(core(), &merged, true, options)?;
+                core_tasks = true;
+            }
+            Some(modify) => {
+                let private = modify.value.get("private").and_then(Value::as_bool);
+                let namespace = modify.value.get("namespace").and_then(Value::as_str);
+                let (private, namespace) =
+                    (private.unwrap_or(false), namespace.unwrap_or_default());
+                // A table that modifies nothing leaves the core tasks out.
+                if private || !namespace.is_empty() {
+                    let mut core = core().clone();
+                    merge::modify_core(&mut core, private, namespace);
+                    merged = merge::layers(&core, own, false, options)?;
+                    core_tasks = true;
+                }
+            }
+        }
+    }
+    Ok((merged, core_tasks))
+}
+
+fn is_set(layer: &Layer, key: &str) -> bool {
+    layer.config.get(key).and_then(|it| it.value.as_bool()) == Some(true)
+}
+
+/// The layer as what a directory sees.
+fn whole(
+    merged: Layer,
+    directory: &Path,
+    file: Option<Arc<TaskFile>>,
+    core_tasks: bool,
+    options: &Options,
+) -> Makefile {
+    let Layer {
+        config,
+        env,
+        env_files,
+        env_scripts,
+        tasks,
+        plugins,
+        plugin_aliases,
+        files,
+        ..
+    } = merged;
+    let mut seen = std::collections::HashSet::new();
+    let files = files
+        .into_iter()
+        .filter(|it| !it.source.is_internal() && seen.insert(it.source.path.clone()))
+        .collect();
+    Makefile {
+        directory: directory.to_path_buf(),
+        file,
+        files,
+        core_tasks,
+        platform: options.platform,
+        config,
+        env,
+        env_files,
+        env_scripts,
+        tasks,
+        plugins,
+        plugin_aliases,
+    }
+}
+
+/// As [`Loader::load`], of files that are at hand, the least first: what they extend is not looked at.
+/// Pure.
+///
+/// # Errors
+/// As [`Loader::load`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn of_files(files: &[Arc<TaskFile>], options: &Options) -> Result<Makefile, Problem> {
+    let mut own = Layer::default();
+    for file in files {
+        own = merge::layers(&own, &merge::of_file(file), false, options)?;
+    }
+    let (merged, core_tasks) = over_core(&own, options)?;
+    let last = files.last().cloned();
+    Ok(whole(merged, Path::new(""), last, core_tasks, options))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

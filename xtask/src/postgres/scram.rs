@@ -1,12 +1,26 @@
 //! SCRAM-SHA-256 (RFC 5802, RFC 7677), the client's side. Passwords are not normalised (SASLprep):
 //! for ASCII that changes nothing, and PostgreSQL takes unnormalised ones as they are.
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac_sha256::{HMAC, Hash};
 
 /// More iterations than this only burn time: PostgreSQL uses 4096.
 const MAX_ITERATIONS: u32 = 1_000_000;
+
+/// After so many rounds the clock is asked.
+const ROUNDS_AT_ONCE: u32 = 4096;
+
+/// Why a challenge gets no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It makes no sense.
+    Nonsense,
+    /// The deadline passed while it was worked on.
+    TooLate,
+}
 
 /// One exchange.
 pub(super) struct Scram {
@@ -30,25 +44,36 @@ impl Scram {
         format!("n,,n=,r={}", self.nonce)
     }
 
-    /// The answer to the server's challenge; `None` when the challenge makes no sense.
-    pub(super) fn answer(&mut self, challenge: &str) -> Option<String> {
-        self.answer_as("", challenge)
+    /// The answer to the server's challenge. A challenge that cannot be answered before the deadline
+    /// gets none: a server may ask for as much work as it likes.
+    pub(super) fn answer(&mut self, challenge: &str, deadline: Instant) -> Result<String, Refusal> {
+        self.answer_as("", challenge, deadline)
     }
 
-    fn answer_as(&mut self, user: &str, challenge: &str) -> Option<String> {
+    fn answer_as(
+        &mut self,
+        user: &str,
+        challenge: &str,
+        deadline: Instant,
+    ) -> Result<String, Refusal> {
         let field = |name: &str| {
             challenge
                 .split(',')
                 .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
         };
-        let nonce = field("r").filter(|nonce| nonce.starts_with(&self.nonce))?;
-        let salt = BASE64.decode(field("s")?).ok()?;
-        let iterations = field("i")?
-            .parse()
-            .ok()
-            .filter(|n| (1..=MAX_ITERATIONS).contains(n))?;
+        let nonce = field("r")
+            .filter(|nonce| nonce.starts_with(&self.nonce))
+            .ok_or(Refusal::Nonsense)?;
+        let salt = field("s")
+            .and_then(|salt| BASE64.decode(salt).ok())
+            .ok_or(Refusal::Nonsense)?;
+        let iterations = field("i")
+            .and_then(|n| n.parse().ok())
+            .filter(|n| (1..=MAX_ITERATIONS).contains(n))
+            .ok_or(Refusal::Nonsense)?;
 
-        let salted = pbkdf2(self.password.as_bytes(), &salt, iterations);
+        let salted = pbkdf2(self.password.as_bytes(), &salt, iterations, deadline)
+            .ok_or(Refusal::TooLate)?;
         let client_key = HMAC::mac(b"Client Key", salted);
         let stored_key = Hash::hash(&client_key);
         let without_proof = format!("c=biws,r={nonce}"); // "biws" is "n,," in Base64.
@@ -61,7 +86,7 @@ impl Scram {
             .collect();
         let server_key = HMAC::mac(b"Server Key", salted);
         self.server_signature = Some(HMAC::mac(signed.as_bytes(), server_key));
-        Some(format!("{without_proof},p={}", BASE64.encode(proof)))
+        Ok(format!("{without_proof},p={}", BASE64.encode(proof)))
     }
 
     /// Whether the server has shown that it knows the password too.
@@ -75,11 +100,11 @@ impl Scram {
     }
 }
 
-/// PBKDF2 with HMAC-SHA-256 and one block (RFC 8018).
+/// PBKDF2 with HMAC-SHA-256 and one block (RFC 8018); `None` when the deadline passes.
 ///
 /// The 4,096 rounds are most of the time of a login. HMAC is spelled out over `Hash::hash`, as that is not
 /// generic: so it is optimised with its crate (Cargo.toml) where we are not.
-fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
+fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32, deadline: Instant) -> Option<[u8; 32]> {
     const BLOCK: usize = 64;
     let mut key = [0; BLOCK];
     if password.len() > BLOCK {
@@ -96,7 +121,10 @@ fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
     let (inner, outer) = (begun(0x36), begun(0x5c));
     let mut block = HMAC::mac([salt, &[0, 0, 0, 1]].concat(), password);
     let mut result = halves(block);
-    for _ in 1..iterations {
+    for round in 1..iterations {
+        if round % ROUNDS_AT_ONCE == 0 && Instant::now() >= deadline {
+            return None;
+        }
         for mut hash in [inner, outer] {
             hash.update(block);
             block = hash.finalize();
@@ -107,7 +135,7 @@ fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[..16].copy_from_slice(&result[0].to_ne_bytes());
     bytes[16..].copy_from_slice(&result[1].to_ne_bytes());
-    bytes
+    Some(bytes)
 }
 
 fn halves(block: [u8; 32]) -> [u128; 2] {
@@ -119,7 +147,13 @@ fn halves(block: [u8; 32]) -> [u128; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
 
     /// The exchange of RFC 7677, section 3.
     #[test]
@@ -128,7 +162,7 @@ mod tests {
         let challenge = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                          s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         assert_eq!(
-            scram.answer_as("user", challenge).unwrap(),
+            scram.answer_as("user", challenge, later()).unwrap(),
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
              p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
         );
@@ -145,11 +179,17 @@ mod tests {
             "r=nX,s=AAAA,i=0",
             "r=nX,s=AAAA,i=99999999",
         ] {
-            assert!(
-                Scram::new("p", "n".to_owned()).answer(bad).is_none(),
-                "{bad}"
-            );
+            let answer = Scram::new("p", "n".to_owned()).answer(bad, later());
+            assert_eq!(answer, Err(Refusal::Nonsense), "{bad}");
         }
+    }
+
+    /// A server that asks for a million rounds does not hold a probe of half a second for longer.
+    #[test]
+    fn work_ends_at_the_deadline() {
+        let challenge = "r=nX,s=AAAA,i=1000000";
+        let answer = Scram::new("p", "n".to_owned()).answer(challenge, Instant::now());
+        assert_eq!(answer, Err(Refusal::TooLate));
     }
 
     /// The definition, with the crate's own HMAC: also for a password that is longer than a block.
@@ -165,7 +205,7 @@ mod tests {
                     .zip(block)
                     .for_each(|(sum, byte)| *sum ^= byte);
             }
-            assert_eq!(pbkdf2(password, b"salt", 50), expected);
+            assert_eq!(pbkdf2(password, b"salt", 50, later()), Some(expected));
         }
     }
 }

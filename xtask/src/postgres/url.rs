@@ -41,7 +41,7 @@ impl DbUrl {
         let bad = |why: &str| {
             Fault::usage(format!(
                 "`{}` is no PostgreSQL URL: {why}",
-                mask::mask_urls(text)
+                mask::mask_url(text)
             ))
             .hint("it looks like postgresql://user:password@127.0.0.1:5432/database")
         };
@@ -106,7 +106,10 @@ impl DbUrl {
             text.push(':');
             text.push_str(&escape(&self.password));
         }
-        let host = if self.host.contains(':') {
+        // In brackets nothing is escaped, so only an IPv6 address may stand there: a socket's directory may
+        // have a colon, too.
+        let ipv6 = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
+        let host = if self.host.contains(':') && self.host.chars().all(ipv6) {
             format!("[{}]", self.host)
         } else {
             escape(&self.host)
@@ -158,7 +161,8 @@ fn split_port(address: &str) -> Option<(&str, Option<u16>)> {
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
     {
-        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or("")),
+        Some((host, "")) => (host, ""),
+        Some((host, rest)) => (host, rest.strip_prefix(':')?),
         None => address.rsplit_once(':').unwrap_or((address, "")),
     };
     if port.is_empty() {
@@ -208,11 +212,25 @@ mod tests {
             "mysql://u:secret@h",
             "postgresql://u:secret@h:port/d",
             "postgresql://h/d",
+            // Nobody has escaped these.
+            "postgresql://u:secret/x@h:port/d",
+            "postgresql://u:x? #secret@h:port/d",
         ] {
             let message = DbUrl::parse(bad).unwrap_err().to_string();
             assert!(message.contains("is no PostgreSQL URL"), "{message}");
             assert!(!message.contains("secret"), "{message}");
         }
+    }
+
+    /// Found by fuzzing: a socket's directory with a colon was put in brackets, and read back as another.
+    #[test]
+    fn only_addresses_stand_in_brackets() {
+        for host in ["/tmp/a:b", "h:54]x", "fe80::1", "a%41:b", "[::1]"] {
+            let mut url = DbUrl::parse("postgresql://u@h/d").unwrap();
+            url.host = host.to_owned();
+            assert_eq!(DbUrl::parse(&url.reveal()).unwrap(), url, "{host}");
+        }
+        assert!(DbUrl::parse("postgresql://u@[::1]5433/d").is_err());
     }
 
     #[test]

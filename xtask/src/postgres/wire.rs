@@ -7,13 +7,15 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use super::scram::Scram;
+use super::scram::{Refusal, Scram};
 use super::url::DbUrl;
 
 /// The largest message that we take: our questions have short answers.
 const MAX_MESSAGE: usize = 1 << 20;
 /// The most messages of one answer.
 const MAX_MESSAGES: usize = 100_000;
+/// The largest answer, in bytes of all its rows: what is kept of it until its end.
+const MAX_ANSWER: usize = 16 << 20;
 
 /// Why a conversation ended.
 #[derive(Debug)]
@@ -46,6 +48,23 @@ impl Connection {
         }
         let stream = Stream::connect(url, Instant::now() + timeout)?;
         let mut connection = Connection { stream };
+        connection.start(url)?;
+        Ok(connection)
+    }
+
+    /// As [`Connection::open`], with a server that says just this, then closes.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn scripted(
+        url: &DbUrl,
+        answers: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Connection, WireError> {
+        let mut connection = Connection {
+            stream: Stream {
+                socket: Socket::Script(io::Cursor::new(answers)),
+                deadline: Instant::now() + timeout,
+            },
+        };
         connection.start(url)?;
         Ok(connection)
     }
@@ -115,7 +134,14 @@ impl Connection {
             11 => {
                 let challenge = std::str::from_utf8(data).map_err(|_| garbage())?;
                 let exchange = scram.as_mut().ok_or_else(garbage)?;
-                let answer = exchange.answer(challenge).ok_or_else(garbage)?;
+                let deadline = self.stream.deadline;
+                let answer =
+                    exchange
+                        .answer(challenge, deadline)
+                        .map_err(|refusal| match refusal {
+                            Refusal::Nonsense => garbage(),
+                            Refusal::TooLate => WireError::TimedOut,
+                        })?;
                 self.stream.send(Some(b'p'), answer.as_bytes())
             }
             12 => {
@@ -146,11 +172,18 @@ impl Connection {
         body.push(0);
         self.stream.send(Some(b'Q'), &body)?;
         let mut rows = Vec::new();
+        let mut size = 0;
         let mut failure = None;
         for _ in 0..MAX_MESSAGES {
             let (kind, body) = self.stream.receive()?;
             match kind {
-                b'D' => rows.push(data_row(&body).ok_or_else(|| unexpected(b'D'))?),
+                b'D' => {
+                    size += body.len();
+                    if size > MAX_ANSWER {
+                        break;
+                    }
+                    rows.push(data_row(&body).ok_or_else(|| unexpected(b'D'))?);
+                }
                 b'E' => failure = Some(server_error(&body)),
                 b'Z' => return failure.map_or(Ok(rows), Err),
                 b'T' | b'C' | b'N' | b'S' | b'I' => {}
@@ -162,7 +195,7 @@ impl Connection {
 }
 
 /// The columns of a DataRow.
-fn data_row(body: &[u8]) -> Option<Vec<Option<String>>> {
+pub(crate) fn data_row(body: &[u8]) -> Option<Vec<Option<String>>> {
     let (count, mut rest) = body.split_first_chunk::<2>()?;
     let mut columns = Vec::new();
     for _ in 0..u16::from_be_bytes(*count) {
@@ -227,6 +260,46 @@ enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream),
+    /// A server of which all answers are known before it is asked.
+    #[cfg(any(test, feature = "fuzzing"))]
+    Script(io::Cursor<Vec<u8>>),
+}
+
+impl Socket {
+    fn set_timeout(&self, left: Duration) -> io::Result<()> {
+        let left = Some(left);
+        match self {
+            Socket::Tcp(socket) => socket
+                .set_read_timeout(left)
+                .and_then(|()| socket.set_write_timeout(left)),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket
+                .set_read_timeout(left)
+                .and_then(|()| socket.set_write_timeout(left)),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Socket::Script(_) => Ok(()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.read(buffer),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.read(buffer),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Socket::Script(answers) => answers.read(buffer),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Socket::Tcp(socket) => socket.write_all(bytes),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.write_all(bytes),
+            #[cfg(any(test, feature = "fuzzing"))]
+            Socket::Script(_) => Ok(()),
+        }
+    }
 }
 
 impl Stream {
@@ -271,17 +344,7 @@ impl Stream {
         if left.is_zero() {
             return Err(WireError::TimedOut);
         }
-        let left = Some(left);
-        match &self.socket {
-            Socket::Tcp(socket) => socket
-                .set_read_timeout(left)
-                .and_then(|()| socket.set_write_timeout(left)),
-            #[cfg(unix)]
-            Socket::Unix(socket) => socket
-                .set_read_timeout(left)
-                .and_then(|()| socket.set_write_timeout(left)),
-        }
-        .map_err(wire_error)
+        self.socket.set_timeout(left).map_err(wire_error)
     }
 
     fn send(&mut self, kind: Option<u8>, body: &[u8]) -> Result<(), WireError> {
@@ -290,12 +353,7 @@ impl Stream {
         message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(body);
         self.arm()?;
-        match &mut self.socket {
-            Socket::Tcp(socket) => socket.write_all(&message),
-            #[cfg(unix)]
-            Socket::Unix(socket) => socket.write_all(&message),
-        }
-        .map_err(wire_error)
+        self.socket.write_all(&message).map_err(wire_error)
     }
 
     fn receive(&mut self) -> Result<(u8, Vec<u8>), WireError> {
@@ -316,11 +374,7 @@ impl Stream {
         let mut filled = 0;
         while filled < buffer.len() {
             self.arm()?;
-            let read = match &mut self.socket {
-                Socket::Tcp(socket) => socket.read(&mut buffer[filled..]),
-                #[cfg(unix)]
-                Socket::Unix(socket) => socket.read(&mut buffer[filled..]),
-            };
+            let read = self.socket.read(&mut buffer[filled..]);
             match read {
                 Ok(0) => {
                     return Err(WireError::Protocol("it closed the connection".to_owned()));
@@ -338,6 +392,10 @@ fn wire_error(error: io::Error) -> WireError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => WireError::Refused,
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => WireError::TimedOut,
+        // A server that goes while we have not read all, or while we write.
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => WireError::Protocol("it closed the connection".to_owned()),
         _ => WireError::Protocol(error.to_string()),
     }
 }

@@ -180,8 +180,15 @@ impl Reader {
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         self.lines += line.len();
-        if self.lines > MAX_LINES {
-            return Err(Error::Protocol("its headers do not end"));
+        match self.state {
+            // Chunks of a byte each are five bytes of lines each: the body's own limit is nearer.
+            State::ChunkSize | State::ChunkEnd if self.lines > MAX_LINES + 5 * MAX_BODY => {
+                return Err(Error::TooLarge);
+            }
+            State::StatusLine | State::Header if self.lines > MAX_LINES => {
+                return Err(Error::Protocol("its headers do not end"));
+            }
+            _ => {}
         }
         self.line.extend_from_slice(line);
         // No need to wait for the end of what cannot become HTTP.
@@ -463,7 +470,12 @@ mod tests {
         assert_eq!(read(&body, &[]).map(|it| it.1.len()), Ok(MAX_BODY));
         body.push(b'x');
         assert_eq!(read(&body, &[]), Err("too large".to_owned()));
-        let mut chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let bytes = [&chunked[..], &b"1\r\nx\r\n".repeat(MAX_BODY), b"0\r\n"].concat();
+        assert_eq!(read(&bytes, &[]).map(|it| it.1.len()), Ok(MAX_BODY));
+        let endless = [&chunked[..], &b"0".repeat(MAX_LINES + 6 * MAX_BODY)].concat();
+        assert_eq!(read(&endless, &[]), Err("too large".to_owned()));
+        let mut chunks = chunked.to_vec();
         chunks.extend(b"1000\r\n");
         let chunk = [&[b'x'; 0x1000][..], b"\r\n1000\r\n"].concat();
         chunks.extend(chunk.repeat(16));

@@ -13,6 +13,7 @@ mod cli;
 mod environment;
 mod init;
 mod launch;
+mod liars;
 mod make;
 mod makefiles;
 mod nextest;

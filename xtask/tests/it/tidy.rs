@@ -72,6 +72,38 @@ fn xtask_stays_slim() {
     }
 }
 
+/// The oldest compiler that we state is one that every dependency takes. That our own code takes it, too,
+/// is clippy's `incompatible_msrv`.
+#[test]
+fn no_dependency_asks_for_a_newer_compiler() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let line = manifest.lines().find(|it| it.starts_with("rust-version"));
+    let version = |text: &str| -> Vec<u32> {
+        let mut parts: Vec<u32> = text.split('.').map(|it| it.parse().unwrap()).collect();
+        parts.resize(3, 0);
+        parts
+    };
+    let ours = version(line.unwrap().split('"').nth(1).unwrap());
+    let text = lines_of(cargo().args(["metadata", "--format-version", "1", "--locked"])).concat();
+    let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100, "{}", packages.len());
+    for package in packages {
+        if let Some(theirs) = package["rust_version"].as_str() {
+            assert!(version(theirs) <= ours, "{} needs {theirs}", package["id"]);
+        }
+    }
+}
+
+/// Calls of the system go through nix, signal-hook and `xtask-win`.
+#[test]
+fn xtask_forbids_unsafe_code() {
+    for file in ["src/lib.rs", "src/main.rs"] {
+        let text = fs::read_to_string(root().join("xtask").join(file)).unwrap();
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{file}");
+    }
+}
+
 #[test]
 fn the_only_shell_script_is_the_gate() {
     let scripts: Vec<String> = files()

@@ -1,0 +1,5 @@
+//! `xtask::fuzzing::dotenv`, fuzzed.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| xtask::fuzzing::dotenv(data));
