@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::config;
 use crate::error::Fault;
+use crate::mask::Secrets;
 
 /// Suites nest to this depth at the most; what goes deeper was not written by a test program.
 const MAX_DEPTH: usize = 200;
@@ -34,6 +35,19 @@ pub struct Report {
     /// Failures that the totals of its suites count and that none of its tests shows: a file that
     /// could not be loaded, a hook that failed.
     pub unlisted: u64,
+}
+
+impl Report {
+    /// Masks the secrets that tests have printed. Their names stay: a password may be a word of one.
+    pub fn mask(&mut self, secrets: &Secrets) {
+        for test in &mut self.tests {
+            let failure = test.failure.iter_mut();
+            let texts = failure.flat_map(|it| [&mut it.message, &mut it.text]);
+            for text in texts.chain([&mut test.output]) {
+                *text = secrets.mask(text);
+            }
+        }
+    }
 }
 
 /// One test.

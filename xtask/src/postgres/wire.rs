@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::scram::{Refusal, Scram};
 use super::url::DbUrl;
+use crate::mask::Secrets;
 
 /// The largest message that we take: our questions have short answers.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -33,6 +34,8 @@ pub(super) enum WireError {
 /// A connection on which queries run.
 pub(super) struct Connection {
     stream: Stream,
+    /// What the server's words must not show, should it repeat what it was told.
+    secrets: Secrets,
 }
 
 impl Connection {
@@ -47,7 +50,10 @@ impl Connection {
             ));
         }
         let stream = Stream::connect(url, Instant::now() + timeout)?;
-        let mut connection = Connection { stream };
+        let mut connection = Connection {
+            stream,
+            secrets: secrets(url),
+        };
         connection.start(url)?;
         Ok(connection)
     }
@@ -64,6 +70,7 @@ impl Connection {
                 socket: Socket::Script(io::Cursor::new(answers)),
                 deadline: Instant::now() + timeout,
             },
+            secrets: secrets(url),
         };
         connection.start(url)?;
         Ok(connection)
@@ -90,7 +97,7 @@ impl Connection {
             match kind {
                 b'R' => self.authenticate(url, &body, &mut scram)?,
                 b'Z' => return Ok(()),
-                b'E' => return Err(server_error(&body)),
+                b'E' => return Err(server_error(&body, &self.secrets)),
                 // Parameters, the cancel key, notices, a protocol that is too new for the server.
                 b'S' | b'K' | b'N' | b'v' => {}
                 other => return Err(unexpected(other)),
@@ -184,7 +191,7 @@ impl Connection {
                     }
                     rows.push(data_row(&body).ok_or_else(|| unexpected(b'D'))?);
                 }
-                b'E' => failure = Some(server_error(&body)),
+                b'E' => failure = Some(server_error(&body, &self.secrets)),
                 b'Z' => return failure.map_or(Ok(rows), Err),
                 b'T' | b'C' | b'N' | b'S' | b'I' => {}
                 other => return Err(unexpected(other)),
@@ -216,8 +223,13 @@ pub(crate) fn data_row(body: &[u8]) -> Option<Vec<Option<String>>> {
     Some(columns)
 }
 
+/// The password, as a URL has it.
+fn secrets(url: &DbUrl) -> Secrets {
+    Secrets::of([("password", url.password.as_str())])
+}
+
 /// SQLSTATE and message of an ErrorResponse.
-fn server_error(body: &[u8]) -> WireError {
+fn server_error(body: &[u8], secrets: &Secrets) -> WireError {
     let field = |wanted: u8| {
         body.split(|byte| *byte == 0)
             .find_map(|field| field.strip_prefix(&[wanted]))
@@ -225,8 +237,8 @@ fn server_error(body: &[u8]) -> WireError {
             .unwrap_or_default()
     };
     WireError::Server {
-        code: field(b'C'),
-        message: field(b'M'),
+        code: secrets.mask(&field(b'C')),
+        message: secrets.mask(&field(b'M')),
     }
 }
 
@@ -407,7 +419,7 @@ mod tests {
     #[test]
     fn errors_are_read_by_their_fields() {
         let body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
-        let WireError::Server { code, message } = server_error(body) else {
+        let WireError::Server { code, message } = server_error(body, &Secrets::default()) else {
             panic!()
         };
         assert_eq!(
@@ -438,7 +450,7 @@ mod tests {
         #[test]
         fn no_row_makes_it_panic(body in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
             let _ = data_row(&body);
-            let _ = server_error(&body);
+            let _ = server_error(&body, &Secrets::default());
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::fsx;
 use crate::github;
 use crate::glob;
 use crate::junit;
+use crate::mask::Secrets;
+use crate::services;
 
 /// Sum up the JUnit reports of all languages
 ///
@@ -59,10 +61,11 @@ struct Found {
 impl Report {
     pub(super) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
         let (found, missing) = self.find(cx)?;
+        let secrets = services::secrets(cx);
         let mut entries = Vec::new();
         let mut broken = Vec::new();
         for report in found {
-            match read(cx, &report) {
+            match read(cx, &report, &secrets) {
                 Ok(entry) => entries.push(entry),
                 // One that cannot be read fails the whole, but does not hide what the others say.
                 Err(error) => broken.push(format!("{error:#}")),
@@ -225,19 +228,21 @@ fn inside(root: &Path, path: &str) -> PathBuf {
         .fold(root.to_path_buf(), |dir, part| dir.join(part))
 }
 
-fn read(cx: &Cx, found: &Found) -> anyhow::Result<Entry> {
+fn read(cx: &Cx, found: &Found, secrets: &Secrets) -> anyhow::Result<Entry> {
     let bytes =
         std::fs::read(&found.path).with_context(|| format!("failed to read `{}`", found.name))?;
     let modified = std::fs::metadata(&found.path).and_then(|it| it.modified());
     let age = modified
         .ok()
         .and_then(|it| SystemTime::now().duration_since(it).ok());
+    let mut report = junit::parse(&bytes, &found.name)?;
+    report.mask(secrets);
     let facts = cx.config()?.tests.get(&found.language);
     let directory = facts.map_or_else(String::new, |it| it.directory.display().to_string());
     Ok(Entry {
         language: found.language.clone(),
         directory: directory.replace('\\', "/"),
         age: age.map_or(0, |age| age.as_secs()),
-        report: junit::parse(&bytes, &found.name)?,
+        report,
     })
 }
