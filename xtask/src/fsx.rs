@@ -189,6 +189,12 @@ fn keep_mode(old: &Path, new: &Path, access: Access) -> io::Result<()> {
     }
 }
 
+/// The path without links in it; as it is where it cannot be followed.
+#[must_use]
+pub fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
 /// This package where its tests run, which need not be where they were compiled.
 #[cfg(test)]
 pub(crate) fn test_package() -> PathBuf {

@@ -1,11 +1,10 @@
 //! `cargo xtask tasks`
 
-use std::path::{Path, PathBuf};
-
 use crate::config;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::fsx;
 use crate::makefile::{Loader, Makefile, Model, Options, Platform};
 
 mod check;
@@ -86,9 +85,9 @@ fn options(cx: &Cx) -> Options {
 impl Whose {
     /// Reads the task file that is meant.
     fn load(&self, cx: &Cx) -> anyhow::Result<Chosen> {
-        let root = real(&cx.root);
+        let root = fsx::real(&cx.root);
         let directory = match &self.member {
-            None => Model::directory_at(&root, &real(&cx.cwd)),
+            None => Model::directory_at(&root, &fsx::real(&cx.cwd)),
             Some(name) => {
                 let members = Model::directories(&root)?;
                 let found = members
@@ -118,10 +117,6 @@ impl Whose {
         };
         Ok(Chosen { shown, makefile })
     }
-}
-
-fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// The error for a name that is no task: with the near one, and the command that lists all.

@@ -10,6 +10,7 @@ use super::parse::{ExtendRef, RelativeTo};
 use super::task::Field;
 use super::value::{Data, Value};
 use super::{Definition, Makefile, Options, Problem, ProblemKind, Task, TaskFile};
+use crate::fsx;
 
 /// Reads task files of one workspace, and keeps what was read.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Loader {
     #[must_use]
     pub fn new(root: &Path, options: Options) -> Loader {
         Loader {
-            root: root.canonicalize().unwrap_or_else(|_| root.to_path_buf()),
+            root: fsx::real(root),
             options,
             files: Mutex::default(),
             layers: Mutex::default(),

@@ -55,22 +55,8 @@ impl Foreign {
         command
             .args(args)
             .current_dir(self.root())
-            .env_clear()
             .stdin(Stdio::null());
-        for name in [
-            "PATH",
-            "HOME",
-            "CARGO_HOME",
-            "RUSTUP_HOME",
-            "SystemRoot",
-            "TEMP",
-            "TMP",
-            "USERPROFILE",
-        ] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        support::clear_env(&mut command);
         command
     }
 

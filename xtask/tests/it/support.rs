@@ -30,6 +30,29 @@ pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Leaves a command of the environment what processes need to start at all, and no accident of the
+/// machine's.
+pub(crate) fn clear_env(command: &mut Command) {
+    command.env_clear();
+    for name in [
+        "PATH",
+        "HOME",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "SystemRoot",
+        "ComSpec",
+        "PATHEXT",
+        "LOCALAPPDATA",
+        "TEMP",
+        "TMP",
+        "USERPROFILE",
+    ] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+}
+
 /// A workspace in a temporary directory that ends with the value.
 pub(crate) struct Fixture {
     dir: TempDir,
@@ -68,32 +91,14 @@ impl Fixture {
         self.dir.path()
     }
 
-    /// The binary under test, in this workspace, with an environment that holds no accident of the
-    /// machine's: PATH and what processes need to start at all.
+    /// The binary under test, in this workspace, with a [cleared](clear_env) environment.
     pub(crate) fn xtask(&self, args: &[&str]) -> Command {
         let mut command = Command::new(xtask());
         command
             .args(args)
             .current_dir(self.root())
-            .env_clear()
             .stdin(Stdio::null());
-        for name in [
-            "PATH",
-            "HOME",
-            "CARGO_HOME",
-            "RUSTUP_HOME",
-            "SystemRoot",
-            "ComSpec",
-            "PATHEXT",
-            "LOCALAPPDATA",
-            "TEMP",
-            "TMP",
-            "USERPROFILE",
-        ] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        clear_env(&mut command);
         // Not the user's: what a test leaves there ends with it.
         command.env("XDG_CACHE_HOME", self.root().join("cache"));
         command

@@ -45,21 +45,9 @@ fn cargo_make(directory: &Path, under: Option<&Path>, args: &[&str]) -> (bool, S
         .args(["make", "--disable-check-for-updates"])
         .args(args)
         .current_dir(directory)
-        .stdin(Stdio::null())
-        .env_clear();
+        .stdin(Stdio::null());
     // Nothing of a cargo-make that may run this test.
-    for name in [
-        "PATH",
-        "HOME",
-        "CARGO_HOME",
-        "RUSTUP_HOME",
-        "SystemRoot",
-        "USERPROFILE",
-    ] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
+    crate::support::clear_env(&mut command);
     if let Some(under) = under {
         command.env("CARGO_MAKE_WORKSPACE_MAKEFILE", under);
     }

@@ -71,7 +71,7 @@ impl Report {
                 Err(error) => broken.push(format!("{error:#}")),
             }
         }
-        let root = cx.root.canonicalize().unwrap_or_else(|_| cx.root.clone());
+        let root = fsx::real(&cx.root);
         let shown = root.display().to_string().replace('\\', "/");
         let exists = |path: &str| inside(&root, path).is_file();
         let mut summary = Summary::of(
