@@ -1,5 +1,5 @@
 //! `cargo run -p xtask-cross -- [--yes] [--only PART]`: on Debian, compiles the tests of `xtask` for
-//! Windows and runs each of them under Wine, and lints `xtask` for Windows and macOS.
+//! Windows and runs them under Wine, and lints `xtask` for Windows and macOS.
 //!
 //! What cannot run there stands in `docs/platforms.md` with its reason. A test that fails and is not
 //! listed is a failure, and so is a listed one that passes, or that is no more.
@@ -7,6 +7,8 @@
 //! It needs a compiler that has the sources of the standard library beside it ([`tools::PACKAGES`]), and
 //! keeps what it makes below `target/cross`.
 
+#[cfg(unix)]
+mod groups;
 mod table;
 #[cfg(unix)]
 mod tools;
@@ -48,11 +50,12 @@ mod run {
     const HELP: &str = "\
 Runs the tests of xtask for Windows under Wine, and lints xtask for Windows and macOS
 
-Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint]
+Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint | --no-tests]
 
   --yes         install what is missing by apt-get
   --only PART   run the tests whose name has this part; nothing is said of the others
   --no-lint     only the tests
+  --no-tests    only the lints
 ";
 
     #[derive(Default)]
@@ -60,6 +63,7 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint]
         yes: bool,
         only: Option<String>,
         no_lint: bool,
+        no_tests: bool,
     }
 
     fn args() -> anyhow::Result<Option<Args>> {
@@ -69,6 +73,7 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint]
             match arg.as_str() {
                 "--yes" => parsed.yes = true,
                 "--no-lint" => parsed.no_lint = true,
+                "--no-tests" => parsed.no_tests = true,
                 "--only" => {
                     parsed.only = Some(args.next().context("--only needs a part of a name")?)
                 }
@@ -112,6 +117,11 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint]
                 }
             }
         }
+        if args.no_tests {
+            report(&problems);
+            step(&since, "done");
+            return Ok(problems.is_empty());
+        }
         step(&since, "the tests, compiled for Windows");
         let binaries = cross.build_tests()?;
         step(
@@ -141,9 +151,7 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint]
         let failed = results.len() - passed;
         let whole = args.only.is_none();
         problems.extend(judge(&table, &here, &there, &results, whole));
-        for problem in &problems {
-            eprintln!("FAILED: {problem}");
-        }
+        report(&problems);
         let expected = results
             .iter()
             .filter(|(name, outcome)| **outcome != Outcome::Passed && table.has(name));
@@ -162,6 +170,12 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint]
         which: impl Fn(&Outcome) -> bool,
     ) -> usize {
         results.values().filter(|it| which(it)).count()
+    }
+
+    fn report(problems: &[String]) {
+        for problem in problems {
+            eprintln!("FAILED: {problem}");
+        }
     }
 
     fn step(since: &Instant, what: &str) {

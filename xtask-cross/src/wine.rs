@@ -1,10 +1,9 @@
-//! Tests under Wine: each a process of its own, bounded in time and memory, and with all that it has
-//! started ended.
+//! Tests under Wine: processes bounded in time and memory, and with all that they have started ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,11 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::groups::{Group, groups, verdicts};
 use crate::table::Outcome;
 use crate::tools::{Binary, Cross, succeed};
 
-/// How long one test may take. One that is listed as unable may hang, and is not waited for as long.
+/// How long one test may take, or its output be silent. One that is listed as unable may hang, and is not waited for as long.
 const TIME: Duration = Duration::from_secs(60);
 const TIME_OF_LISTED: Duration = Duration::from_secs(20);
 /// How much memory one process may take. Windows programs reserve address space by the gigabyte, so that
@@ -25,7 +25,9 @@ const MEMORY: u64 = 2 << 30;
 const LOOK: Duration = Duration::from_millis(500);
 /// How long all of it may take.
 const WHOLE: Duration = Duration::from_secs(30 * 60);
-/// Marks the processes of one test.
+/// How often a process is started that ends before it runs any test: Wine itself fails at times.
+const STARTS: usize = 3;
+/// Marks the processes of one group.
 const MARK: &str = "XTASK_CROSS_TEST";
 /// Wine's own: the first test starts them, and all use them.
 const OWN: [&str; 9] = [
@@ -120,12 +122,13 @@ impl Wine {
         Ok(names)
     }
 
-    fn start_test(&self, binary: &Binary, name: &str, mark: &str) -> anyhow::Result<Child> {
+    fn start_group(&self, group: &Group, mark: &str) -> anyhow::Result<Child> {
         let log = File::create(self.log(mark))?;
         let mut command = self.command("wine");
         command
-            .arg(&binary.path)
-            .args(["--exact", binary.own(name)])
+            .arg(&group.binary.path)
+            .args(["--exact", "--test-threads", "1"])
+            .args(group.names.iter().map(|name| group.binary.own(name)))
             .current_dir(&self.member)
             .env("CARGO_MANIFEST_DIR", windows_path(&self.member))
             .env(
@@ -142,7 +145,7 @@ impl Wine {
         self.logs.join(format!("{mark}.log"))
     }
 
-    /// Runs tests side by side, as many as there are processors.
+    /// Runs tests, with as many processes side by side as there are processors.
     pub(crate) fn run_all(
         &self,
         tests: &[(Binary, String)],
@@ -151,24 +154,32 @@ impl Wine {
         let slots = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let since = Instant::now();
         let mut looked = Instant::now();
-        let mut waiting = tests.iter().enumerate();
+        let mut number = 0;
+        let mut waiting: VecDeque<(Group, usize)> = groups(tests, listed)
+            .into_iter()
+            .map(|it| (it, 1))
+            .collect();
         let mut running: Vec<Running> = Vec::new();
         let mut results = BTreeMap::new();
         loop {
             while running.len() < slots
-                && let Some((number, (binary, name))) = waiting.next()
+                && let Some((group, start)) = waiting.pop_front()
             {
                 if since.elapsed() > WHOLE {
                     let why = "was not begun: all together took too long".to_owned();
-                    results.insert(name.clone(), Outcome::Failed(why));
+                    let outcome = Outcome::Failed(why);
+                    results.extend(group.names.into_iter().map(|it| (it, outcome.clone())));
                     continue;
                 }
+                number += 1;
                 let mark = format!("{}-{number}", std::process::id());
                 running.push(Running {
-                    child: self.start_test(binary, name, &mark)?,
-                    name: name.clone(),
+                    child: self.start_group(&group, &mark)?,
+                    time: if group.listed { TIME_OF_LISTED } else { TIME },
+                    group,
+                    start,
                     since: Instant::now(),
-                    time: if listed(name) { TIME_OF_LISTED } else { TIME },
+                    heard: (0, Instant::now()),
                     mark,
                     ended: None,
                 });
@@ -178,46 +189,56 @@ impl Wine {
             }
             if looked.elapsed() > LOOK {
                 looked = Instant::now();
-                for test in &mut running {
-                    test.check_memory();
+                for process in &mut running {
+                    process.check(&self.log(&process.mark));
                 }
             }
             let mut at = 0;
             while at < running.len() {
-                let test = &mut running[at];
-                if test.ended.is_none() && test.since.elapsed() > test.time {
-                    test.end(format!("did not end within {} s", test.time.as_secs()));
-                }
-                let Some(status) = test.child.try_wait()? else {
+                let Some(status) = running[at].child.try_wait()? else {
                     at += 1;
                     continue;
                 };
-                let mut test = running.swap_remove(at);
-                test.clean_up();
-                let said = fs::read(self.log(&test.mark)).unwrap_or_default();
+                let mut process = running.swap_remove(at);
+                process.clean_up();
+                let said = fs::read(self.log(&process.mark)).unwrap_or_default();
                 let said = String::from_utf8_lossy(&said).into_owned();
-                let well = status.success() && said.contains("test result: ok. 1 passed");
-                let outcome = match (test.ended.take(), well) {
-                    (None, true) => Outcome::Passed,
-                    (why, _) => {
-                        let why = why.unwrap_or_else(|| format!("failed ({status})"));
-                        Outcome::Failed(format!("{why}\n{}", end_of(&said)))
-                    }
-                };
-                let word = match (&outcome, listed(&test.name)) {
-                    (Outcome::Passed, _) => "ok",
-                    (Outcome::Failed(_), true) => "listed",
-                    (Outcome::Failed(_), false) => "FAILED",
-                };
-                eprintln!(
-                    "{word:>6} {:5.1} s  {}",
-                    test.since.elapsed().as_secs_f64(),
-                    test.name
-                );
-                results.insert(test.name, outcome);
+                let begun = said.contains("running ") || process.ended.is_some();
+                let took = process.since.elapsed().as_secs_f64();
+                if !begun && process.start < STARTS {
+                    eprintln!("       {took:5.1} s  Wine did not start ({status}): once more");
+                    waiting.push_front((process.group, process.start + 1));
+                    continue;
+                }
+                if process.group.names.len() == 1 {
+                    let name = process.group.names.remove(0);
+                    let outcome = process.outcome(status, &said);
+                    eprintln!(
+                        "{:>6} {took:5.1} s  {name}",
+                        word(&outcome, process.group.listed)
+                    );
+                    results.insert(name, outcome);
+                    continue;
+                }
+                let again = process.settle(&said, &mut results);
+                let (n, more) = (process.group.names.len(), again.len());
+                let (first, last) = (&process.group.names[0], &process.group.names[n - 1]);
+                eprintln!("{:>6} {took:5.1} s  {first} .. {last}", n - more);
+                // Soon, while it is known what they were about; each alone.
+                for group in again.into_iter().rev() {
+                    waiting.push_front((group, 1));
+                }
             }
             thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+fn word(outcome: &Outcome, listed: bool) -> &'static str {
+    match (outcome, listed) {
+        (Outcome::Passed, _) => "ok",
+        (Outcome::Failed(_), true) => "listed",
+        (Outcome::Failed(_), false) => "FAILED",
     }
 }
 
@@ -230,8 +251,13 @@ impl Drop for Wine {
 
 struct Running {
     child: Child,
-    name: String,
+    group: Group,
+    /// Which attempt this is.
+    start: usize,
     since: Instant,
+    /// How much it had said when it last said something, and when that was.
+    heard: (u64, Instant),
+    /// How long one of its tests may take.
     time: Duration,
     mark: String,
     /// Why it was ended by us.
@@ -239,7 +265,16 @@ struct Running {
 }
 
 impl Running {
-    fn check_memory(&mut self) {
+    /// Ends it if a test takes too long, or a process too much memory.
+    fn check(&mut self, log: &Path) {
+        // A test is named when it begins, and its verdict said when it ends.
+        let said = fs::metadata(log).map_or(0, |it| it.len());
+        if said != self.heard.0 {
+            self.heard = (said, Instant::now());
+        }
+        if self.ended.is_none() && self.heard.1.elapsed() > self.time {
+            self.end(format!("did not end within {} s", self.time.as_secs()));
+        }
         for process in marked(&self.mark) {
             let memory = resident(process);
             if memory > MEMORY && self.ended.is_none() {
@@ -249,13 +284,48 @@ impl Running {
         }
     }
 
+    /// How the one test of a process ended.
+    fn outcome(&mut self, status: ExitStatus, said: &str) -> Outcome {
+        let well = status.success() && said.contains("test result: ok. 1 passed");
+        match (self.ended.take(), well) {
+            (None, true) => Outcome::Passed,
+            (why, _) => {
+                let why = why.unwrap_or_else(|| format!("failed ({status})"));
+                Outcome::Failed(format!("{why}\n{}", end_of(said)))
+            }
+        }
+    }
+
+    /// Takes the verdicts of a process of many tests that can be trusted: that a test passed, and that one
+    /// failed which is listed. What is left has to run alone.
+    fn settle(&self, said: &str, results: &mut BTreeMap<String, Outcome>) -> Vec<Group> {
+        let verdicts = verdicts(said);
+        let mut again = Vec::new();
+        for name in &self.group.names {
+            match verdicts.get(self.group.binary.own(name)) {
+                Some(true) => {
+                    results.insert(name.clone(), Outcome::Passed);
+                }
+                Some(false) if self.group.listed => {
+                    let why = "failed, beside others".to_owned();
+                    results.insert(name.clone(), Outcome::Failed(why));
+                }
+                _ => again.push(Group {
+                    names: vec![name.clone()],
+                    ..self.group.clone()
+                }),
+            }
+        }
+        again
+    }
+
     fn end(&mut self, why: String) {
         self.ended = Some(why);
         kill_all(&self.mark);
         let _ = self.child.kill();
     }
 
-    /// Ends what the test has left behind.
+    /// Ends what the tests have left behind.
     fn clean_up(&mut self) {
         let left: Vec<String> = marked(&self.mark).into_iter().map(comm).collect();
         kill_all(&self.mark);
@@ -265,7 +335,7 @@ impl Running {
     }
 }
 
-/// Kills all of a test's processes. Again and again: what is being started at this moment is not in the
+/// Kills all of a group's processes. Again and again: what is being started at this moment is not in the
 /// first list.
 fn kill_all(mark: &str) {
     for _ in 0..50 {
