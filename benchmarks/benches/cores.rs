@@ -104,9 +104,9 @@ fn plan_artefacts(bencher: Bencher, files: usize) {
         tracked: (0..1000)
             .map(|n| PathBuf::from(format!("src/{n}.rs")))
             .collect::<HashSet<_>>(),
-        own: Vec::new(),
+        ..Keep::default()
     };
-    bencher.bench_local(|| artifacts::plan(&rule, &keep).unwrap());
+    bencher.bench_local(|| artifacts::plan(&rule, &keep, &mut HashSet::new()).unwrap());
 }
 
 #[divan::bench]

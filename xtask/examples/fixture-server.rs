@@ -117,6 +117,35 @@ fn main() {
             nix::unistd::setsid().expect("a session");
             below("deaf").spawn().expect("a grandchild");
         }
+        // As `escape`, and its daemon knows nothing of where it comes from.
+        #[cfg(unix)]
+        "vanish" => {
+            bare(below("daemon"))
+                .spawn()
+                .expect("a child")
+                .wait()
+                .expect("its end");
+            serve("healthy");
+        }
+        // Becomes a daemon itself: what was started ends, and what is left knows nothing of it.
+        #[cfg(unix)]
+        "daemonize" => {
+            bare(below("daemon"))
+                .spawn()
+                .expect("a child")
+                .wait()
+                .expect("its end");
+        }
+        // The same, with its output still open.
+        #[cfg(unix)]
+        "hold" => {
+            println!("before it goes");
+            below("daemon")
+                .spawn()
+                .expect("a child")
+                .wait()
+                .expect("its end");
+        }
         // Its child has another group and knows nothing of where it comes from.
         "bare" => {
             let mut child = below("deaf");
@@ -146,6 +175,22 @@ fn below(mode: &str) -> Command {
         .stdin(Stdio::null())
         .env_remove("LIFE_MS")
         .env_remove("DELAY_MS");
+    command
+}
+
+/// Without the environment (but for what the tests find it by), directory and output that it came from.
+#[cfg(unix)]
+fn bare(mut command: Command) -> Command {
+    command.env_clear();
+    for name in ["XTASK_TEST", "PATH"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+        .current_dir("/")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command
 }
 

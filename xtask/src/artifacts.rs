@@ -1,8 +1,8 @@
 //! Which build products are removed, and what is kept inside of them. Looks, and decides; the command
 //! removes.
 //!
-//! Never a file that git tracks, never `.env`, never outside of the workspace, never through a
-//! symbolic link.
+//! Never a file that git tracks, never `.env`, never another repository, never outside of the workspace,
+//! never through a symbolic link or a mount.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -45,11 +45,18 @@ pub struct Removal {
 pub struct Keep {
     /// The workspace's root, canonical.
     pub root: PathBuf,
-    /// Files that git tracks, relative to the root.
+    /// Files that git tracks, and submodules, relative to the root.
     pub tracked: HashSet<PathBuf>,
     /// Paths that this tool needs itself: its state, its own program.
     pub own: Vec<PathBuf>,
+    /// Where something else is mounted: [`crate::platform::mounts`].
+    pub mounts: HashSet<PathBuf>,
 }
+
+/// Why a mount stays: what is in it lies elsewhere, and is seen from there.
+const MOUNT: &str = "something else is mounted there";
+/// Why another repository stays: what it has not pushed is nowhere else, and only it knows what it tracks.
+const REPOSITORY: &str = "a git repository of its own";
 
 impl Keep {
     fn reason(&self, path: &Path) -> Option<&'static str> {
@@ -58,23 +65,34 @@ impl Keep {
             Some("tracked by git")
         } else if self.own.iter().any(|own| own == path) {
             Some("in use by xtask")
+        } else if self.mounts.contains(path) {
+            Some(MOUNT)
         } else {
             dotenv(path.file_name().unwrap_or_default())
         }
     }
 }
 
-/// Plans the removal of one language's products.
+/// Plans the removal of one language's products. What others have `looked` at is not looked at again; what
+/// this plan has looked at is added to it.
 ///
 /// # Errors
 /// A rule that leads out of the workspace (exit 2), or a directory that cannot be read.
-pub fn plan(rule: &CleanRule, keep: &Keep) -> anyhow::Result<Plan> {
+pub fn plan(rule: &CleanRule, keep: &Keep, looked: &mut HashSet<PathBuf>) -> anyhow::Result<Plan> {
     let look = Look::new(keep);
-    let paths: Vec<PathBuf> = rule
-        .paths
-        .iter()
-        .map(|path| Ok(inside(&keep.root, path)?))
-        .collect::<anyhow::Result<_>>()?;
+    let mut paths = Vec::new();
+    for path in &rule.paths {
+        paths.push(inside(&keep.root, path)?);
+    }
+    // What is around another comes before it.
+    paths.sort();
+    paths.retain(|path| {
+        let new = !is_among(path, looked);
+        if new {
+            looked.insert(path.clone());
+        }
+        new
+    });
     let mut plan = look.all(&paths)?;
     let roots = if rule.under.is_empty() {
         vec![keep.root.clone()]
@@ -85,16 +103,26 @@ pub fn plan(rule: &CleanRule, keep: &Keep) -> anyhow::Result<Plan> {
             .collect::<Result<_, _>>()?
     };
     if !rule.directories.is_empty() || !rule.files.is_empty() {
-        let planned: HashSet<PathBuf> = plan.removals.iter().map(|it| it.path.clone()).collect();
         let mut found = Vec::new();
         for root in roots {
-            find(&root, rule, &planned, &mut found)?;
+            if !is_among(&root, looked) && !look.is_mounted(&root) {
+                find(&root, rule, keep, looked, &mut found)?;
+            }
         }
+        // Two roots may lie one in the other.
+        found.sort();
+        found.dedup();
         let more = look.all(&found)?;
+        looked.extend(found);
         plan.removals.extend(more.removals);
         plan.kept.extend(more.kept);
     }
     Ok(plan)
+}
+
+/// Whether a path, or a directory around it, is among those.
+fn is_among(path: &Path, paths: &HashSet<PathBuf>) -> bool {
+    path.ancestors().any(|it| paths.contains(it))
 }
 
 /// A configured path, which must be relative, and lead through no link.
@@ -109,6 +137,9 @@ fn inside(root: &Path, path: &Path) -> Result<PathBuf, Fault> {
     if !plain || path.as_os_str().is_empty() {
         return Err(fault("which is no path inside of the workspace"));
     }
+    if path.components().any(|part| part.as_os_str() == ".git") {
+        return Err(fault("which is git's own"));
+    }
     let full = root.join(path);
     let parents_are_real = full
         .ancestors()
@@ -122,11 +153,13 @@ fn inside(root: &Path, path: &Path) -> Result<PathBuf, Fault> {
     }
 }
 
-/// Looks for names below a directory. Links are not followed, and `.git` is not looked into.
+/// Looks for names below a directory. Links and mounts are not followed, and neither `.git` nor another
+/// repository is looked into: that one's rules are its own.
 fn find(
     directory: &Path,
     rule: &CleanRule,
-    planned: &HashSet<PathBuf>,
+    keep: &Keep,
+    looked: &HashSet<PathBuf>,
     found: &mut Vec<PathBuf>,
 ) -> anyhow::Result<()> {
     let matches = |patterns: &[String], name: &str| {
@@ -147,13 +180,16 @@ fn find(
         };
         if matches(patterns, name) {
             let path = entry.path();
-            if !planned.contains(&path) {
+            if !looked.contains(&path) {
                 found.push(path);
             }
         } else if directory {
             let path = entry.path();
-            if !planned.contains(&path) {
-                find(&path, rule, planned, found)?;
+            let other = looked.contains(&path)
+                || keep.mounts.contains(&path)
+                || path.join(".git").symlink_metadata().is_ok();
+            if !other {
+                find(&path, rule, keep, looked, found)?;
             }
         }
     }
@@ -179,8 +215,8 @@ const SHARED_LEVELS: usize = 4;
 /// several threads do at once.
 struct Look<'a> {
     keep: &'a Keep,
-    /// The directories that have something tracked or of our own somewhere below: in all others, only
-    /// names have to be looked at.
+    /// The directories that have something tracked, mounted or of our own somewhere below: in all others,
+    /// only names have to be looked at.
     delicate: HashSet<PathBuf>,
     /// Files with several names that were counted.
     counted: Mutex<HashSet<(u64, u64)>>,
@@ -197,11 +233,21 @@ struct Found {
     kept: Vec<(PathBuf, &'static str)>,
 }
 
+impl Found {
+    fn kept(path: &Path, reason: &'static str) -> Found {
+        Found {
+            kept: vec![(path.to_path_buf(), reason)],
+            ..Found::default()
+        }
+    }
+}
+
 impl<'a> Look<'a> {
     fn new(keep: &'a Keep) -> Look<'a> {
         let tracked = keep.tracked.iter().map(|path| keep.root.join(path));
         let mut delicate = HashSet::new();
-        for path in tracked.chain(keep.own.iter().cloned()) {
+        let others = keep.own.iter().chain(&keep.mounts).cloned();
+        for path in tracked.chain(others) {
             for parent in path.ancestors().skip(1) {
                 // Its parents are there already, too.
                 if !delicate.insert(parent.to_path_buf()) {
@@ -221,6 +267,7 @@ impl<'a> Look<'a> {
     fn all(&self, paths: &[PathBuf]) -> anyhow::Result<Plan> {
         let mut plan = Plan::default();
         let found = self.share(paths, 0, |path| match path.symlink_metadata() {
+            Ok(_) if self.is_mounted(path) => Ok(Found::kept(path, MOUNT)),
             Ok(metadata) => self.at(path, &metadata, 0, true),
             Err(_) => Ok(Found::default()),
         })?;
@@ -230,6 +277,15 @@ impl<'a> Look<'a> {
             plan.removals.extend(found.parts);
         }
         Ok(plan)
+    }
+
+    /// Whether a path is where something is mounted, or lies in it.
+    fn is_mounted(&self, path: &Path) -> bool {
+        let below = path
+            .ancestors()
+            .take_while(|it| *it != self.keep.root.as_path());
+        let mut below = below.into_iter();
+        below.any(|it| self.keep.mounts.contains(it))
     }
 
     fn at(
@@ -245,10 +301,7 @@ impl<'a> Look<'a> {
             false => dotenv(name),
         };
         if let Some(reason) = reason {
-            return Ok(Found {
-                kept: vec![(path.to_path_buf(), reason)],
-                ..Found::default()
-            });
+            return Ok(Found::kept(path, reason));
         }
         let mut removal = Removal {
             path: path.to_path_buf(),
@@ -265,6 +318,9 @@ impl<'a> Look<'a> {
         }
         let delicate = delicate && self.delicate.contains(path);
         let entries = sorted(path)?;
+        if entries.iter().any(|entry| entry.file_name() == ".git") {
+            return Ok(Found::kept(path, REPOSITORY));
+        }
         let found = self.share(&entries, level + 1, |entry| {
             // Gone since the listing: nothing to remove. `metadata` does not follow links.
             match entry.metadata() {
@@ -456,7 +512,7 @@ mod tests {
     fn a_directory_goes_whole_unless_something_in_it_stays() {
         let (_dir, mut keep) = tree(&["target/a/b", "target/a/c", "target/d/.env", "target/e/f"]);
         keep.tracked.insert(PathBuf::from("target/a/b"));
-        let plan = plan(&rule(&["target"], &[]), &keep).unwrap();
+        let plan = plan(&rule(&["target"], &[]), &keep, &mut HashSet::new()).unwrap();
         let removed: Vec<String> = plan
             .removals
             .iter()
@@ -477,7 +533,7 @@ mod tests {
     #[test]
     fn names_are_found_anywhere_and_sizes_add_up() {
         let (_dir, keep) = tree(&["a/__pycache__/x", "b/c/__pycache__/y", "b/c/keep"]);
-        let plan = plan(&rule(&[], &["__pycache__"]), &keep).unwrap();
+        let plan = plan(&rule(&[], &["__pycache__"]), &keep, &mut HashSet::new()).unwrap();
         assert_eq!(plan.removals.len(), 2);
         assert_eq!(plan.removals.iter().map(|it| it.bytes).sum::<u64>(), 10);
     }
@@ -485,9 +541,64 @@ mod tests {
     #[test]
     fn a_path_out_of_the_workspace_is_refused() {
         let (_dir, keep) = tree(&[]);
-        for path in ["../x", "/x", "a/../../x", ""] {
-            assert!(plan(&rule(&[path], &[]), &keep).is_err(), "{path}");
+        for path in ["../x", "/x", "a/../../x", "", ".git", "a/.git/x"] {
+            assert!(
+                plan(&rule(&[path], &[]), &keep, &mut HashSet::new()).is_err(),
+                "{path}"
+            );
         }
+    }
+
+    #[test]
+    fn what_is_mounted_and_other_repositories_stay_whole() {
+        let (_dir, mut keep) = tree(&[
+            "target/a/b",
+            "target/volume/x",
+            "target/clone/.git/HEAD",
+            "target/clone/x",
+            "sub/.git",
+            "sub/__pycache__/x",
+            "member/__pycache__/x",
+            "disk/__pycache__/x",
+        ]);
+        for path in ["target/volume", "disk"] {
+            keep.mounts.insert(
+                path.split('/')
+                    .fold(keep.root.clone(), |dir, it| dir.join(it)),
+            );
+        }
+        let rule = rule(&["target", "disk/__pycache__"], &["__pycache__"]);
+        let found = plan(&rule, &keep, &mut HashSet::new()).unwrap();
+        let names = |paths: Vec<&PathBuf>| -> Vec<String> {
+            let relative = paths
+                .into_iter()
+                .map(|it| it.strip_prefix(&keep.root).unwrap());
+            relative
+                .map(|it| it.display().to_string().replace('\\', "/"))
+                .collect()
+        };
+        assert_eq!(
+            names(found.removals.iter().map(|it| &it.path).collect()),
+            ["target/a", "member/__pycache__"]
+        );
+        assert_eq!(
+            names(found.kept.iter().map(|(path, _)| path).collect()),
+            ["disk/__pycache__", "target/clone", "target/volume"]
+        );
+    }
+
+    #[test]
+    fn nothing_is_planned_twice() {
+        let (_dir, keep) = tree(&["target/a/__pycache__/x", "b/__pycache__/x"]);
+        let looked = &mut HashSet::new();
+        let first = plan(&rule(&["target/a", "target", "target"], &[]), &keep, looked).unwrap();
+        assert_eq!((first.removals.len(), first.removals[0].files), (1, 1));
+        let second = plan(&rule(&["target/a"], &["__pycache__"]), &keep, looked).unwrap();
+        assert_eq!(second.removals.len(), 1);
+        assert_eq!(
+            second.removals[0].path,
+            keep.root.join("b").join("__pycache__")
+        );
     }
 
     #[cfg(unix)]
@@ -499,10 +610,10 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), keep.root.join("target")).unwrap();
         std::os::unix::fs::symlink(outside.path(), keep.root.join("link")).unwrap();
         // The link itself may go, what it leads to may not.
-        let planned = plan(&rule(&["target"], &[]), &keep).unwrap();
+        let planned = plan(&rule(&["target"], &[]), &keep, &mut HashSet::new()).unwrap();
         assert_eq!(planned.removals.len(), 1);
         assert!(!planned.removals[0].directory);
-        assert!(plan(&rule(&["link/precious"], &[]), &keep).is_err());
+        assert!(plan(&rule(&["link/precious"], &[]), &keep, &mut HashSet::new()).is_err());
     }
 
     #[cfg(unix)]
@@ -510,7 +621,7 @@ mod tests {
     fn a_file_with_two_names_counts_once() {
         let (_dir, keep) = tree(&["target/one"]);
         fs::hard_link(keep.root.join("target/one"), keep.root.join("target/two")).unwrap();
-        let plan = plan(&rule(&["target"], &[]), &keep).unwrap();
+        let plan = plan(&rule(&["target"], &[]), &keep, &mut HashSet::new()).unwrap();
         assert_eq!((plan.removals[0].files, plan.removals[0].bytes), (2, 5));
     }
 

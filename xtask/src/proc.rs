@@ -195,7 +195,7 @@ fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<E
 }
 
 /// Waits until what a command has left behind has ended too, as it was asked to; then kills it.
-fn end_rest(processes: &[Process], deadline: Instant) {
+pub(crate) fn end_rest(processes: &[Process], deadline: Instant) {
     let lives = || {
         let mut all = processes.iter();
         all.any(|it| platform::start_time(it.pid).is_some_and(|start| start == it.start))

@@ -1,6 +1,6 @@
 //! `cargo xtask clean-artifacts`
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::artifacts::{self, Keep, Plan, Removal};
-use crate::config;
+use crate::config::{self, CleanRule};
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
@@ -18,8 +18,9 @@ use crate::term::Style;
 
 /// Remove build products of each language
 ///
-/// Says what, and how many bytes. Never a file that git tracks, never .env, never outside of the
-/// workspace, never through a symbolic link; the embedded database and this very program stay.
+/// Says what, and how many bytes. Never a file that git tracks, never .env, never another repository,
+/// never outside of the workspace, never through a symbolic link or a mount; the embedded database and
+/// this very program stay.
 ///
 /// Examples:
 ///   cargo xtask clean-artifacts --dry-run
@@ -38,7 +39,8 @@ pub struct CleanArtifacts {
 #[derive(Serialize)]
 struct Report {
     language: String,
-    removed: Vec<PathBuf>,
+    /// As text: a name may be none.
+    removed: Vec<String>,
     files: u64,
     bytes: u64,
     failed: Vec<String>,
@@ -53,15 +55,20 @@ impl CleanArtifacts {
                 return Err(config::unknown_name(message, language, rules.keys()).into());
             }
         }
-        let keep = keep(cx)?;
-        let mut reports = Vec::new();
+        let keep = keep(cx, rules.values())?;
+        let mut looked = HashSet::new();
+        let mut plans = Vec::new();
         for (language, rule) in rules {
             if !self.languages.is_empty() && !self.languages.contains(language) {
                 continue;
             }
             cx.term.detail(&format!("looking for {language} products"));
-            let plan = artifacts::plan(rule, &keep)?;
-            reports.push(self.clean(cx, language, &plan, &keep.root)?);
+            plans.push((language, artifacts::plan(rule, &keep, &mut looked)?));
+        }
+        // All of them are sound: nothing was removed before that is known.
+        let mut reports = Vec::new();
+        for (language, plan) in &plans {
+            reports.push(self.clean(cx, language, plan, &keep.root)?);
         }
         if cx.term.json() {
             cx.term.json_data(&reports)?;
@@ -119,7 +126,7 @@ impl CleanArtifacts {
             }
             report.files += removal.files;
             report.bytes += removal.bytes;
-            report.removed.push(shown.to_path_buf());
+            report.removed.push(shown.to_string_lossy().into_owned());
         }
         for (path, reason) in &plan.kept {
             let shown = path.strip_prefix(root).unwrap_or(path);
@@ -144,35 +151,85 @@ fn doomed(removals: &[Removal], root: &Path) -> Vec<Doomed> {
         .collect()
 }
 
-fn keep(cx: &Cx) -> anyhow::Result<Keep> {
+fn keep<'a>(cx: &Cx, rules: impl Iterator<Item = &'a CleanRule>) -> anyhow::Result<Keep> {
     let root = cx
         .root
         .canonicalize()
         .context("failed to find the workspace's real path")?;
-    // Our state is kept under its real path; a path that is not there needs no protection.
+    // A path that is not there needs no protection. The way to our state may lead through a link, which
+    // we need as much as what it leads to.
     let real = |path: PathBuf| path.canonicalize().ok();
-    let own = [
-        real(cx.state_dir()),
-        std::env::current_exe().ok().and_then(real),
-    ];
-    let tracked = tracked_files(&root)?;
+    let state = cx.state_dir();
+    let inside = state.strip_prefix(&cx.root).map(|it| root.join(it));
+    let ways = inside.iter().filter(|it| it.exists());
+    let links = ways
+        .flat_map(|it| it.ancestors())
+        .take_while(|it| *it != root)
+        .filter(|it| it.is_symlink());
+    let mut own: Vec<PathBuf> = links.map(Path::to_path_buf).collect();
+    own.extend(real(state));
+    own.extend(std::env::current_exe().ok().and_then(real));
+    let mut tracked = tracked_files(&root)?;
+    // Rules may name paths inside of other repositories (submodules, for one): what those track, they say.
+    let paths = rules.flat_map(|rule| rule.paths.iter().chain(&rule.under));
+    let others: BTreeSet<&Path> = paths
+        .flat_map(|path| path.ancestors().skip(1))
+        .filter(|path| !path.as_os_str().is_empty() && is_repository(&root.join(path)))
+        .collect();
+    for other in others {
+        let theirs = ls_files(&root.join(other), &NOT_OURS)?;
+        tracked.extend(theirs.into_iter().map(|path| other.join(path)));
+    }
+    let mounts = platform::mounts().into_iter();
     Ok(Keep {
+        mounts: mounts
+            .filter(|it| it.starts_with(&root) && *it != root)
+            .collect(),
         root,
         tracked,
-        own: own.into_iter().flatten().collect(),
+        own,
     })
+}
+
+/// Whether a directory is a repository's top. The `.git` of a worktree or a submodule is a file; even a
+/// link that leads nowhere is one whose meaning only git can tell.
+fn is_repository(directory: &Path) -> bool {
+    directory.join(".git").symlink_metadata().is_ok()
 }
 
 /// What git tracks. Without a repository that is nothing; with one that git cannot read, nothing may
 /// be removed.
 fn tracked_files(root: &Path) -> anyhow::Result<HashSet<PathBuf>> {
-    if !root.ancestors().any(|dir| dir.join(".git").exists()) {
-        return Ok(HashSet::new());
+    let mut tracked = HashSet::new();
+    if root.ancestors().any(is_repository) {
+        tracked.extend(ls_files(root, &NOT_OURS)?);
     }
+    // A hook's git says by the environment which repository it means, and so does whoever keeps one
+    // without a `.git` here. What that tracks stays, too; if it means nothing here, nothing is lost.
+    if std::env::var_os("GIT_DIR").is_some() {
+        tracked.extend(ls_files(root, &[]).unwrap_or_default());
+    }
+    Ok(tracked)
+}
+
+/// Variables that make git look at another repository, or another index, than is there.
+const NOT_OURS: [&str; 6] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+];
+
+fn ls_files(directory: &Path, without: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = Command::new("git");
     command
         .args(["ls-files", "-z", "--cached"])
-        .current_dir(root);
+        .current_dir(directory);
+    for name in without {
+        command.env_remove(name);
+    }
     let output = proc::capture_any(&mut command)?;
     if !output.status.success() {
         return Err(Fault::new(format!(

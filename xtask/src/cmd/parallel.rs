@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,12 +92,22 @@ struct Running {
     child: Child,
     since: Instant,
     tests: Option<Watch>,
+    output: Output,
+    /// When it was first seen to have ended, while its output was still open.
+    ended: Option<Instant>,
 }
 
-/// What the readers and waiters tell the main loop.
+/// What a task has written so far.
+type Output = Arc<Mutex<Vec<u8>>>;
+
+/// How long the output of a task that has ended is read on: longer than any of its own takes to come through.
+/// What it has left running may hold it open for ever.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What the readers tell the main loop.
 enum Event {
-    /// All of a task's output: both of its streams are closed.
-    Closed(usize, Vec<u8>),
+    /// All of a task's output is there: both of its streams are closed.
+    Closed(usize),
 }
 
 impl Parallel {
@@ -258,12 +268,15 @@ fn run_all(
                 continue;
             }
             let started = Watch::new(cx, &tasks[index]).and_then(|tests| {
-                let child = start(cx, index, &tasks[index], stream, &sender)?;
+                let output = Output::default();
+                let child = start(cx, index, &tasks[index], stream, &output, &sender)?;
                 Ok(Running {
                     index,
                     child,
                     since: Instant::now(),
                     tests,
+                    output,
+                    ended: None,
                 })
             });
             match started {
@@ -282,35 +295,41 @@ fn run_all(
             break;
         }
         live.draw(&running, tasks);
-        match events.recv_timeout(Duration::from_millis(100)) {
-            Ok(Event::Closed(index, output)) => {
-                let Some(at) = running.iter().position(|task| task.index == index) else {
-                    continue;
-                };
-                let mut task = running.remove(at);
-                let status = task.child.wait().context("failed to wait for a task")?;
-                let outcome = match (status.success(), platform::interrupted()) {
-                    (true, _) => Outcome::Passed,
-                    (false, true) => Outcome::Interrupted,
-                    (false, false) => Outcome::Failed,
-                };
-                let report = Report {
-                    seconds: task.since.elapsed().as_secs_f64(),
-                    output,
-                    ..Report::new(&tasks[index], outcome)
-                }
-                .with_tests(cx, task.tests, &mut counted);
-                failed |= report.outcome == Outcome::Failed;
-                live.clear();
-                if report.outcome == Outcome::Passed && !stream {
-                    show_group(cx, &report)?;
-                }
-                done[index] = Some(report);
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        let next = match events.recv_timeout(Duration::from_millis(100)) {
+            Ok(Event::Closed(index)) => running.iter().position(|task| task.index == index),
+            Err(mpsc::RecvTimeoutError::Timeout) => left_open(&mut running)?,
             // We hold a sender ourselves, so this cannot be; ending is the safe answer.
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        };
+        let Some(at) = next else {
+            continue;
+        };
+        let mut task = running.remove(at);
+        let index = task.index;
+        let status = task.child.wait().context("failed to wait for a task")?;
+        let outcome = match (status.success(), platform::interrupted()) {
+            (true, _) => Outcome::Passed,
+            (false, true) => Outcome::Interrupted,
+            (false, false) => Outcome::Failed,
+        };
+        let report = Report {
+            seconds: task.since.elapsed().as_secs_f64(),
+            output: std::mem::take(&mut *lock(&task.output)),
+            ..Report::new(&tasks[index], outcome)
         }
+        .with_tests(cx, task.tests, &mut counted);
+        failed |= report.outcome == Outcome::Failed;
+        live.clear();
+        if task.ended.is_some() {
+            cx.term.warn(&format!(
+                "`{}` has left something running that holds its output: that is not waited for",
+                tasks[index]
+            ));
+        }
+        if report.outcome == Outcome::Passed && !stream {
+            show_group(cx, &report)?;
+        }
+        done[index] = Some(report);
     }
     live.clear();
     let reports: Vec<Report> = done
@@ -341,6 +360,24 @@ fn run_all(
     Ok(reports)
 }
 
+/// A task that has ended although its output is still open: it has left something running that holds it, as
+/// a server that puts itself into the background does. Nobody waits for that.
+fn left_open(running: &mut [Running]) -> anyhow::Result<Option<usize>> {
+    for (at, task) in running.iter_mut().enumerate() {
+        if task.ended.is_none() && task.child.try_wait()?.is_some() {
+            task.ended = Some(Instant::now());
+        }
+        if task.ended.is_some_and(|since| since.elapsed() > DRAIN) {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Starts `cargo make TASK` in a process group of its own, with both streams in one pipe, in the
 /// order in which they were written.
 /// With `stream`, what it writes is shown at once.
@@ -349,6 +386,7 @@ fn start(
     index: usize,
     task: &str,
     stream: bool,
+    output: &Output,
     sender: &mpsc::Sender<Event>,
 ) -> anyhow::Result<Child> {
     if stream {
@@ -376,17 +414,23 @@ fn start(
     })?;
     // The command holds our ends of the pipe: without this the reader never sees its end.
     drop(command);
-    let sender = sender.clone();
+    let (sender, output) = (sender.clone(), Arc::clone(output));
     thread::Builder::new()
         .name(format!("output of {task}"))
         .spawn(move || {
-            let mut output = Vec::new();
             if stream {
                 let _ = io::copy(&mut reader, &mut io::stdout());
             } else {
-                let _ = reader.read_to_end(&mut output);
+                let mut piece = vec![0; 64 * 1024];
+                loop {
+                    match reader.read(&mut piece) {
+                        Ok(n @ 1..) => lock(&output).extend_from_slice(&piece[..n]),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Ok(0) | Err(_) => break,
+                    }
+                }
             }
-            let _ = sender.send(Event::Closed(index, output));
+            let _ = sender.send(Event::Closed(index));
         })
         .context("failed to start a thread")?;
     Ok(child)

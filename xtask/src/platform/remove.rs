@@ -38,6 +38,7 @@ mod unix {
     use std::num::NonZero;
     use std::os::fd::OwnedFd;
     use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::{Component, Path};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -46,7 +47,7 @@ mod unix {
     use nix::dir::{Dir, Type};
     use nix::errno::Errno;
     use nix::fcntl::{OFlag, openat};
-    use nix::sys::stat::{Mode, SFlag, fstatat};
+    use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
     use nix::unistd::{UnlinkatFlags, unlinkat};
 
     use super::{Doomed, interrupted, or_gone};
@@ -57,10 +58,16 @@ mod unix {
     /// Removes files and directories below `root`, each with all in it, with as many threads as there are
     /// processors. The results are in the order of `doomed`; what is not there counts as removed.
     ///
-    /// Every step is taken from an open directory and follows no link: not even one that is put in a
-    /// directory's place meanwhile can lead the removal elsewhere; the link itself is removed then.
+    /// Every step is taken from an open directory and follows no link and no mount: not even one that is
+    /// put in a directory's place meanwhile can lead the removal elsewhere. The link itself is removed then;
+    /// a mount stays, with what is in it, and is a failure.
     pub fn remove_all(root: &Path, doomed: &[Doomed]) -> Vec<io::Result<()>> {
-        let root = match File::open(root) {
+        // It was looked at under its real path: a link in its place is another directory.
+        let mut options = File::options();
+        options
+            .read(true)
+            .custom_flags((OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits());
+        let root = match options.open(root) {
             Ok(root) => Arc::new(OwnedFd::from(root)),
             Err(error) => {
                 let failed = |_| Err(io::Error::new(error.kind(), error.to_string()));
@@ -195,8 +202,8 @@ mod unix {
             for step in names {
                 match open(&parent, &step) {
                     Ok(fd) => parent = Arc::new(fd),
-                    Err(Errno::ENOENT) => return Ok(()),
-                    Err(error) => return Err(error.into()),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    Err(error) => return Err(error),
                 }
             }
             if !doomed.directory {
@@ -233,7 +240,7 @@ mod unix {
                         self.fail(node.root, error);
                     }
                 }
-                Err(error) => self.fail(node.root, error.into()),
+                Err(error) => self.fail(node.root, error),
             }
             self.done(node);
         }
@@ -303,16 +310,18 @@ mod unix {
             }
         }
 
-        fn list(&self) -> Result<Listing, Errno> {
+        fn list(&self) -> io::Result<Listing> {
             let fd = match open(self.parent_fd(), &self.name) {
                 Ok(fd) => fd,
-                // ELOOP: a link (FreeBSD says EMLINK).
-                Err(Errno::ENOTDIR | Errno::ELOOP | Errno::EMLINK | Errno::ENOENT) => {
-                    return Ok(Listing::NoDirectory);
-                }
-                Err(error) => return Err(error),
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    // ELOOP: a link (FreeBSD says EMLINK).
+                    Some(Errno::ENOTDIR | Errno::ELOOP | Errno::EMLINK | Errno::ENOENT) => {
+                        return Ok(Listing::NoDirectory);
+                    }
+                    _ => return Err(error),
+                },
             };
-            let listed = fd.try_clone().map_err(|_| Errno::last())?;
+            let listed = fd.try_clone()?;
             let fd = self.fd.get_or_init(|| fd);
             let (mut files, mut directories) = (Vec::new(), Vec::new());
             for entry in Dir::from_fd(listed)?.iter() {
@@ -340,9 +349,43 @@ mod unix {
         }
     }
 
-    fn open(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    fn open(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(parent, name, flags, Mode::empty())
+        match open_here(parent, name, flags) {
+            Err(Errno::EXDEV) => Err(io::Error::other(
+                "something else is mounted there, which stays: unmount it first",
+            )),
+            other => other.map_err(Into::into),
+        }
+    }
+
+    /// EXDEV for a mount. Linux tells one from a directory even where both are of one file system.
+    #[cfg(target_os = "linux")]
+    fn open_here(parent: &OwnedFd, name: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+        use nix::fcntl::{OpenHow, ResolveFlag, openat2};
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        match openat2(parent, name, how) {
+            // Before Linux 5.6, or forbidden by a container of that time.
+            Err(Errno::ENOSYS | Errno::EPERM) => open_on_device(parent, name, flags),
+            other => other,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open_here(parent: &OwnedFd, name: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+        open_on_device(parent, name, flags)
+    }
+
+    /// EXDEV for another file system.
+    fn open_on_device(parent: &OwnedFd, name: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let fd = openat(parent, name, flags, Mode::empty())?;
+        if fstat(&fd)?.st_dev == fstat(parent)?.st_dev {
+            Ok(fd)
+        } else {
+            Err(Errno::EXDEV)
+        }
     }
 
     fn unlink(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
@@ -355,6 +398,21 @@ mod unix {
 
     fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Also in the way of old systems.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mount_is_no_directory_to_go_into() {
+        let root = OwnedFd::from(File::open("/").unwrap());
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        for name in [c"proc", c"etc"] {
+            let expected = (name == c"proc").then_some(Errno::EXDEV);
+            assert_eq!(open_here(&root, name, flags).err(), expected);
+            assert_eq!(open_on_device(&root, name, flags).err(), expected);
+        }
+        let error = open(&root, c"proc").unwrap_err().to_string();
+        assert!(error.contains("something else is mounted there"), "{error}");
     }
 }
 

@@ -1,10 +1,12 @@
 //! Linux and macOS. What macOS has no `/proc` for is asked of `ps` and `lsof`.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 
 use nix::sys::signal::{self, Signal};
@@ -105,6 +107,36 @@ pub fn runs(program: &Path) -> bool {
     own.is_some() && own == file(program)
 }
 
+/// Where file systems are mounted, or directories and files once more (bind mounts), as this process sees
+/// them. Empty where the system does not say it in a file; removal asks for each directory as it goes.
+#[must_use]
+pub fn mounts() -> Vec<PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    parse_mounts(&table)
+}
+
+/// proc_pid_mountinfo(5): the fifth field is the mount point; white space and backslashes in it are
+/// written as three octal digits.
+fn parse_mounts(table: &[u8]) -> Vec<PathBuf> {
+    let octal = |digits: &[u8]| {
+        let digits = std::str::from_utf8(digits).ok()?;
+        u8::from_str_radix(digits, 8).ok()
+    };
+    let lines = table.split(|byte| *byte == b'\n');
+    let points = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    points
+        .map(|mut rest| {
+            let mut path = Vec::new();
+            while let Some((byte, after)) = rest.split_first() {
+                let escaped = rest.get(1..4).filter(|_| *byte == b'\\').and_then(octal);
+                path.push(escaped.unwrap_or(*byte));
+                rest = if escaped.is_some() { &rest[4..] } else { after };
+            }
+            PathBuf::from(OsString::from_vec(path))
+        })
+        .collect()
+}
+
 /// Makes a command start in a process group of its own, led by it: a Ctrl-C at the terminal does
 /// not reach it, and all below it can be ended together.
 pub fn own_group(command: &mut Command) {
@@ -128,9 +160,84 @@ pub fn spawn_service(command: &mut Command) -> io::Result<Child> {
     spawn_group(command)
 }
 
-/// To be called first. Nothing has to be done here; see its counterpart.
+/// Our first argument, where this program was started to become a service: [`as_service`].
+#[cfg(target_os = "linux")]
+const SERVICE: &str = "--xtask-become-service";
+
+/// The command, made one that takes in its orphans: whatever is started below it and loses its parent becomes
+/// its child, as under process 1 of a container, and not that of the machine's first process. So what has
+/// left its group, its session and its environment is still below it.
+///
+/// A process has to ask for that itself: this very program does ([`begin`]), and then becomes the command.
+/// Only Linux has it. stdin, stdout and stderr have to be set afterwards.
+#[must_use]
+pub fn as_service(command: Command) -> Command {
+    #[cfg(target_os = "linux")]
+    {
+        // The program that runs, also where its file was replaced.
+        let own = Path::new("/proc/self/exe");
+        if !own.exists() {
+            return command;
+        }
+        let mut service = Command::new(own);
+        service
+            .arg(SERVICE)
+            .arg(command.get_program())
+            .args(command.get_args());
+        if let Some(directory) = command.get_current_dir() {
+            service.current_dir(directory);
+        }
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => service.env(name, value),
+                None => service.env_remove(name),
+            };
+        }
+        service
+    }
+    #[cfg(not(target_os = "linux"))]
+    command
+}
+
+/// Whether this process's first thread has children: whoever became it may have left it some. `true` where
+/// the system does not tell.
+#[must_use]
+pub fn has_children() -> bool {
+    let own = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
+    children.map_or(true, |list| !list.trim().is_empty())
+}
+
+/// Whether orphans of what we have started become our children from now on; `false` where that cannot be.
+pub fn adopt_orphans(adopt: bool) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        nix::sys::prctl::set_child_subreaper(adopt).is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = adopt;
+        false
+    }
+}
+
+/// To be called first: the end of this process, where it was started to become another ([`as_service`]).
 #[must_use]
 pub fn begin() -> Option<ExitCode> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut args = std::env::args_os().skip(1);
+        if args.next()? != SERVICE {
+            return None;
+        }
+        let program = args.next()?;
+        // Without it the service runs all the same.
+        adopt_orphans(true);
+        let error = Command::new(&program).args(args).exec();
+        eprintln!("failed to start `{}`: {error}", program.display());
+        Some(ExitCode::from(127))
+    }
+    #[cfg(not(target_os = "linux"))]
     None
 }
 
@@ -436,6 +543,24 @@ fn answering(tables: &[String], port: u16) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mount_points_are_read_whatever_their_names() {
+        let table = b"21 1 8:1 / / rw - ext4 /dev/a rw\n\
+            36 21 8:1 /x /w/a\\040b\\134c\\9 rw,noatime master:1 - ext4 /dev/a rw\n\
+            broken line\n37 21 0:5 / /w/\xff rw - tmpfs tmpfs rw\n";
+        let expected = ["/", "/w/a b\\c\\9"].map(PathBuf::from);
+        let found = parse_mounts(table);
+        assert_eq!(found[..2], expected);
+        assert_eq!(
+            found[2],
+            PathBuf::from(OsString::from_vec(b"/w/\xff".to_vec()))
+        );
+        assert_eq!(found.len(), 3);
+        if cfg!(target_os = "linux") {
+            assert!(mounts().contains(&PathBuf::from("/proc")), "{:?}", mounts());
+        }
+    }
 
     #[test]
     fn the_list_of_ps_is_read() {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -78,6 +78,13 @@ pub fn kill(process: u32) {
     }
 }
 
+/// Where something else is mounted. What is mounted at a directory here is a link of a kind, which is never
+/// followed.
+#[must_use]
+pub fn mounts() -> Vec<PathBuf> {
+    Vec::new()
+}
+
 /// Runs that program in our place: Windows has no way to become one.
 ///
 /// # Errors
@@ -147,6 +154,23 @@ fn spawn(command: &mut Command, flags: u32) -> io::Result<Child> {
 
 fn job_name(leader: u32, start: u64) -> String {
     format!("Local\\xtask-group-{leader}-{start:x}")
+}
+
+/// The command as it is: its job holds whatever is started below it.
+#[must_use]
+pub fn as_service(command: Command) -> Command {
+    command
+}
+
+/// Asked before orphans are adopted, which they are not here.
+#[must_use]
+pub fn has_children() -> bool {
+    true
+}
+
+/// There are no orphans to adopt: a job holds them.
+pub fn adopt_orphans(_adopt: bool) -> bool {
+    false
 }
 
 /// Asks a group to end: Ctrl-Break. One without a console cannot be asked, and is ended.

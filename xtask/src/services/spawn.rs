@@ -36,17 +36,15 @@ pub(super) fn stranger_on_port(
 
 /// Starts the process. Its record is there before it, without a process: whatever happens to us in
 /// between, its mark leads from the one to the other.
-pub(super) fn spawn(
-    home: &Home,
-    node: &Node,
-    mut command: Command,
-) -> anyhow::Result<(Record, Child)> {
+pub(super) fn spawn(home: &Home, node: &Node, command: Command) -> anyhow::Result<(Record, Child)> {
     let name = &node.name;
     let (log, output) = home.create_log(name)?;
     let number = home.logs(name).last().map_or(0, |(number, _)| *number);
     let mut record = Record::new(name, state::new_run(number), node.port, log);
     record.program = Stamp::of(Path::new(command.get_program()));
     home.write(&record)?;
+    let shown = proc::display(&command);
+    let mut command = platform::as_service(command);
     command
         .env(MARK, mark(&home.scope, name, &record.run))
         .stdin(Stdio::null())
@@ -54,7 +52,7 @@ pub(super) fn spawn(
         .stderr(output);
     let mut child = platform::spawn_service(&mut command).map_err(|error| {
         home.forget(name);
-        anyhow::Error::from(error).context(format!("failed to start `{}`", proc::display(&command)))
+        anyhow::Error::from(error).context(format!("failed to start `{shown}`"))
     })?;
     record.pid = Some(child.id());
     // None for a process that has ended already: then nobody is looked for by it.

@@ -24,7 +24,7 @@ use crate::config::{Config, Service};
 use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
 use crate::error::Fault;
-use crate::platform;
+use crate::platform::{self, Process};
 use crate::postgres::{self, Ensured};
 use crate::probe::{self, Finding};
 use crate::proc;
@@ -35,6 +35,8 @@ const LOG_LINES: usize = 20;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long something that somebody else starts may take to answer.
 const EXTERNAL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long what is left of services that have ended may take to end.
+const ORPHANS_PATIENCE: Duration = Duration::from_secs(2);
 /// Waiting is talked about after this time, then every so often.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 const NEXT_WORD: Duration = Duration::from_secs(10);
@@ -172,13 +174,15 @@ fn start_planned(
             up.leases.push(home.lease(name)?);
         }
     }
+    let mut orphans = Orphans::new();
     let (result, dead) = {
-        let mut launcher = Launcher::new(cx, home, plan, options, &mut up);
+        let mut launcher = Launcher::new(cx, home, plan, options, &mut up, &mut orphans);
         let result = launcher.run(built);
         (result, std::mem::take(&mut launcher.dead))
     };
     if let Err(error) = result {
         roll_back(cx, home, &up, &dead);
+        orphans.end(cx);
         return Err(Fault::shown(&error).into());
     }
     if !options.transient {
@@ -206,6 +210,59 @@ fn roll_back(cx: &Cx, home: &Home, up: &Up, dead: &[Record]) {
             cx.term.detail(&format!("{error:#}"));
         }
     }
+}
+
+/// What services leave behind that end while they start, a program that puts itself into the background for
+/// one: even what has cleared its environment and has a session of its own comes to us, and goes with them.
+struct Orphans {
+    /// Nothing was below us before, so that all that is then comes from what we have started.
+    alone: bool,
+    adopted: bool,
+}
+
+impl Orphans {
+    fn new() -> Orphans {
+        Orphans {
+            alone: !platform::has_children(),
+            adopted: false,
+        }
+    }
+
+    /// Called when nothing is built any more: a build may leave a server that is to stay.
+    fn adopt(&mut self) {
+        if self.alone && !self.adopted {
+            self.adopted = platform::adopt_orphans(true);
+        }
+    }
+
+    /// Ends all that is below us. The services that we know have ended by now.
+    fn end(&self, cx: &Cx) {
+        let found = if self.adopted { below_us() } else { Vec::new() };
+        if !found.is_empty() {
+            let pids: Vec<String> = found.iter().map(|it| it.pid.to_string()).collect();
+            let words = format!("what they had left behind (pid {})", pids.join(","));
+            cx.term.status("Stopping", &words);
+            found.iter().for_each(|it| platform::terminate(it.pid));
+            proc::end_rest(&found, Instant::now() + ORPHANS_PATIENCE);
+            // What it has started meanwhile.
+            below_us().iter().for_each(|it| platform::kill(it.pid));
+        }
+    }
+}
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        if self.adopted {
+            platform::adopt_orphans(false);
+        }
+    }
+}
+
+fn below_us() -> Vec<Process> {
+    let own = std::process::id();
+    let table = platform::processes("");
+    let tree = platform::tree(&table, own).into_iter();
+    tree.filter(|it| it.pid != own).cloned().collect()
 }
 
 /// What comes in from beside the loop.
@@ -249,6 +306,7 @@ struct Launcher<'a, 'b> {
     stages: Vec<Stage>,
     options: Options<'a>,
     up: &'b mut Up,
+    orphans: &'b mut Orphans,
     built: bool,
     /// Records of services that have ended by themselves.
     dead: Vec<Record>,
@@ -266,6 +324,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
         plan: Plan<'a>,
         options: Options<'a>,
         up: &'b mut Up,
+        orphans: &'b mut Orphans,
     ) -> Launcher<'a, 'b> {
         let (sender, receiver) = mpsc::channel();
         Launcher {
@@ -275,6 +334,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
             plan,
             options,
             up,
+            orphans,
             built: false,
             dead: Vec::new(),
             sender,
@@ -440,6 +500,7 @@ impl<'a, 'b> Launcher<'a, 'b> {
         if let (Some(url), Some(database)) = (&self.up.database_url, &self.plan.config.database) {
             command.env(&database.url_env, url);
         }
+        self.orphans.adopt();
         let (record, child) = spawn(self.home, node, command)?;
         let pid = child.id();
         self.up.started.push(node.name.clone());

@@ -9,6 +9,10 @@ mod ci_report;
 mod ci_scope;
 mod ci_shards;
 mod clean;
+#[cfg(unix)]
+mod clean_races;
+#[cfg(unix)]
+mod clean_trees;
 mod cli;
 mod environment;
 mod init;

@@ -108,6 +108,37 @@ fn an_interrupt_ends_every_task_and_all_below_it() {
     Run::of(std::process::Command::new("pgrep").args(["-f", "^sleep 471$"])).code(1);
 }
 
+/// A task may leave a server behind that holds its output for ever: nobody waits for that.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_task_leaves_running_is_not_waited_for() {
+    let fixture = fixture();
+    let makefile = std::fs::read_to_string(fixture.path("Makefile.toml")).unwrap();
+    let server = crate::support::server();
+    let hold = format!("[tasks.hold]\ncommand = \"{server}\"\nargs = [\"hold\"]\n");
+    fixture.file("Makefile.toml", &format!("{makefile}{hold}"));
+    let value = std::process::id().to_string();
+    let mark = format!("XTASK_TEST={value}");
+    let end = || {
+        let left = crate::support::living(&mark);
+        left.iter().for_each(|pid| xtask::platform::kill(*pid));
+        left.len()
+    };
+    for args in [
+        &["parallel", "hold", "fish"][..],
+        &["parallel", "--jobs", "1", "hold", "fish"],
+    ] {
+        let since = Instant::now();
+        let run = Run::of(fixture.xtask(args).env("XTASK_TEST", &value)).code(0);
+        let took = since.elapsed();
+        assert_eq!(end(), 1, "it is the task's own, and stays\n{run}");
+        assert!(took < Duration::from_secs(10), "{took:?}\n{run}");
+        run.says("`hold` has left something running that holds its output")
+            .says("2 passed, 0 failed")
+            .prints("before it goes");
+    }
+}
+
 /// All tools missing must never read as "0 failed".
 #[test]
 fn a_language_that_is_not_here_is_skipped_loudly_and_fails_in_ci() {

@@ -11,6 +11,8 @@ use crate::support::{Fixture, free_port, in_time, server, xtask_word};
 
 #[cfg(any(target_os = "linux", windows))]
 mod crash;
+#[cfg(target_os = "linux")]
+mod daemons;
 mod logs;
 mod session;
 #[cfg(target_os = "linux")]

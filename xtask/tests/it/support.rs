@@ -268,6 +268,30 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
+/// `unshare` with these namespaces, to be completed by a command that is root in them: as root, as root of a
+/// namespace of users, or by `sudo`. It is an error where none of them works: what cannot be shown there is
+/// not shown to hold.
+#[cfg(target_os = "linux")]
+pub(crate) fn in_namespaces(kinds: &[&str]) -> Command {
+    let ways: [&[&str]; 3] = [
+        &["unshare"],
+        &["unshare", "--user", "--map-root-user"],
+        &["sudo", "--non-interactive", "--preserve-env", "unshare"],
+    ];
+    for way in ways {
+        let command = || {
+            let mut command = Command::new(way[0]);
+            command.args(&way[1..]).args(kinds);
+            command
+        };
+        let tried = command().arg("true").stderr(Stdio::null()).status();
+        if tried.is_ok_and(|it| it.success()) {
+            return command();
+        }
+    }
+    panic!("this needs to be root, or namespaces of users, or `sudo` without a password");
+}
+
 /// The living processes with this mark in their command line or environment (Linux).
 #[cfg(target_os = "linux")]
 pub(crate) fn living(mark: &str) -> Vec<u32> {
