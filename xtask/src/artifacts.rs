@@ -106,7 +106,8 @@ pub fn plan(rule: &CleanRule, keep: &Keep, looked: &mut HashSet<PathBuf>) -> any
         let mut found = Vec::new();
         for root in roots {
             if !is_among(&root, looked) && !look.is_mounted(&root) {
-                find(&root, rule, keep, looked, &mut found)?;
+                // The root may be another repository's: the rule says so.
+                find(&sorted(&root)?, rule, keep, looked, &mut found)?;
             }
         }
         // Two roots may lie one in the other.
@@ -153,10 +154,10 @@ fn inside(root: &Path, path: &Path) -> Result<PathBuf, Fault> {
     }
 }
 
-/// Looks for names below a directory. Links and mounts are not followed, and neither `.git` nor another
+/// Looks for names in a directory and below it. Links and mounts are not followed, and neither `.git` nor another
 /// repository is looked into: that one's rules are its own.
 fn find(
-    directory: &Path,
+    entries: &[DirEntry],
     rule: &CleanRule,
     keep: &Keep,
     looked: &HashSet<PathBuf>,
@@ -165,7 +166,7 @@ fn find(
     let matches = |patterns: &[String], name: &str| {
         patterns.iter().any(|pattern| glob::matches(pattern, name))
     };
-    for entry in sorted(directory)? {
+    for entry in entries {
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         let name = entry.file_name();
@@ -185,11 +186,11 @@ fn find(
             }
         } else if directory {
             let path = entry.path();
-            let other = looked.contains(&path)
-                || keep.mounts.contains(&path)
-                || path.join(".git").symlink_metadata().is_ok();
-            if !other {
-                find(&path, rule, keep, looked, found)?;
+            if !looked.contains(&path) && !keep.mounts.contains(&path) {
+                let below = sorted(&path)?;
+                if !is_repository(&below) {
+                    find(&below, rule, keep, looked, found)?;
+                }
             }
         }
     }
@@ -204,6 +205,14 @@ fn sorted(directory: &Path) -> anyhow::Result<Vec<DirEntry>> {
     let mut entries: Vec<DirEntry> = entries.collect::<Result<_, _>>()?;
     entries.sort_by_key(DirEntry::file_name);
     Ok(entries)
+}
+
+/// Whether a directory with these entries, in their order, is a repository's top. The `.git` of a worktree
+/// or a submodule is a file.
+fn is_repository(entries: &[DirEntry]) -> bool {
+    let git = OsStr::new(".git");
+    let found = entries.binary_search_by(|it| it.file_name().as_os_str().cmp(git));
+    found.is_ok()
 }
 
 /// Directories with at least so many entries are shared out among threads.
@@ -281,11 +290,9 @@ impl<'a> Look<'a> {
 
     /// Whether a path is where something is mounted, or lies in it.
     fn is_mounted(&self, path: &Path) -> bool {
-        let below = path
-            .ancestors()
-            .take_while(|it| *it != self.keep.root.as_path());
-        let mut below = below.into_iter();
-        below.any(|it| self.keep.mounts.contains(it))
+        path.ancestors()
+            .take_while(|it| *it != self.keep.root)
+            .any(|it| self.keep.mounts.contains(it))
     }
 
     fn at(
@@ -318,7 +325,7 @@ impl<'a> Look<'a> {
         }
         let delicate = delicate && self.delicate.contains(path);
         let entries = sorted(path)?;
-        if entries.iter().any(|entry| entry.file_name() == ".git") {
+        if is_repository(&entries) {
             return Ok(Found::kept(path, REPOSITORY));
         }
         let found = self.share(&entries, level + 1, |entry| {

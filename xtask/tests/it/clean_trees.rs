@@ -375,14 +375,14 @@ fn is_root() -> bool {
 fn refusal(tree: &Tree, before: &BTreeMap<PathBuf, Node>) -> Option<i32> {
     let ways = ["pkg", "sub"].map(Path::new);
     let broken = |way: &&Path| matches!(before.get(&way.join(".git")), Some(Node::File(..)));
-    if ways.iter().any(|way| broken(way)) {
+    if ways.iter().any(broken) {
         return Some(1);
     }
     let leads = |way: &&Path| {
         let no_directory = matches!(before.get(*way), Some(Node::File(..) | Node::Link(_)));
         no_directory && tree.root().join(way).exists()
     };
-    ways.iter().any(|way| leads(way)).then_some(2)
+    ways.iter().any(leads).then_some(2)
 }
 
 fn check(items: &[Item]) {
