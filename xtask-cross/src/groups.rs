@@ -29,7 +29,9 @@ pub(crate) fn groups(tests: &[(Binary, String)], listed: &dyn Fn(&str) -> bool) 
     for (binary, name) in tests {
         let listed = listed(name);
         let fits = |group: &&mut Group| {
-            group.binary.path == binary.path && group.listed == listed && group.names.len() < MOST
+            group.binary.path == binary.path
+                && group.listed == listed
+                && group.names.len() < most(binary)
         };
         // Not only the last: listed ones lie between others.
         match groups.iter_mut().rev().take(2).find(fits) {
