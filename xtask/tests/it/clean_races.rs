@@ -2,6 +2,7 @@
 //! belongs elsewhere: mounts, links that take a directory's place, repositories, another's index.
 
 use std::collections::HashSet;
+#[cfg(target_os = "linux")]
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};

@@ -11,7 +11,7 @@ mod ci_shards;
 mod clean;
 #[cfg(unix)]
 mod clean_races;
-#[cfg(unix)]
+#[cfg(target_os = "linux")] // Names that are no text.
 mod clean_trees;
 mod cli;
 mod environment;
