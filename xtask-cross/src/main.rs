@@ -1,4 +1,4 @@
-//! `cargo run -p xtask-cross -- [--yes] [--only PART]`: on Debian, compiles the tests of `xtask` for
+//! `cargo run -p xtask-cross -- [--yes] [--only NAME] [--part N/M]`: on Debian, compiles the tests of `xtask` for
 //! Windows and runs them under Wine, and lints `xtask` for Windows and macOS.
 //!
 //! What cannot run there stands in `docs/platforms.md` with its reason. A test that fails and is not
@@ -50,10 +50,11 @@ mod run {
     const HELP: &str = "\
 Runs the tests of xtask for Windows under Wine, and lints xtask for Windows and macOS
 
-Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint | --no-tests]
+Usage: cargo run -p xtask-cross -- [--yes] [--only NAME] [--part N/M] [--no-lint | --no-tests]
 
   --yes         install what is missing by apt-get
-  --only PART   run the tests whose name has this part; nothing is said of the others
+  --only NAME   run the tests whose name has this in it; nothing is said of the others
+  --part N/M    run the Nth of M parts of the tests; the lists are compared all the same
   --no-lint     only the tests
   --no-tests    only the lints
 ";
@@ -62,6 +63,7 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint | --no-tests
     struct Args {
         yes: bool,
         only: Option<String>,
+        part: Option<(usize, usize)>,
         no_lint: bool,
         no_tests: bool,
     }
@@ -76,6 +78,14 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint | --no-tests
                 "--no-tests" => parsed.no_tests = true,
                 "--only" => {
                     parsed.only = Some(args.next().context("--only needs a part of a name")?)
+                }
+                "--part" => {
+                    let text = args.next().unwrap_or_default();
+                    let numbers = text.split_once('/');
+                    let numbers =
+                        numbers.and_then(|(n, m)| Some((n.parse().ok()?, m.parse().ok()?)));
+                    let fits = numbers.filter(|(n, m)| (1..=*m).contains(n));
+                    parsed.part = Some(fits.context("--part needs N/M, as in 1/3")?);
                 }
                 "--help" | "-h" => {
                     print!("{HELP}");
@@ -139,6 +149,11 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only PART] [--no-lint | --no-tests
         let there: BTreeSet<String> = tests.iter().map(|(_, name)| name.clone()).collect();
         if let Some(part) = &args.only {
             tests.retain(|(_, name)| name.contains(part.as_str()));
+        }
+        if let Some((part, parts)) = args.part {
+            let all = tests.len();
+            tests.truncate(all * part / parts);
+            tests.drain(..all * (part - 1) / parts);
         }
         step(
             &since,

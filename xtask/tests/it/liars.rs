@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, Run};
+use crate::support::{Fixture, Run, in_time};
 
 /// What a server does with a connection.
 type Script = Box<dyn Fn(&mut TcpStream) + Send + Sync>;
@@ -107,7 +107,7 @@ fn check(config: &str, url: Option<&str>, deadline: Duration) -> Run {
     let since = Instant::now();
     let run = Run::of(&mut command);
     let took = since.elapsed();
-    assert!(took < deadline + SLACK, "{took:?}: {run}");
+    assert!(took < deadline + in_time(SLACK), "{took:?}: {run}");
     run
 }
 
@@ -135,7 +135,7 @@ fn each(probe: fn(u16, Duration) -> Run, cases: Vec<(&str, Script, &str, &str)>)
                 let late = words == LATE;
                 let since = Instant::now();
                 let run = probe(port, if late { SHORT } else { LONG });
-                assert!(late || since.elapsed() < LONG, "{case}: {run}");
+                assert!(late || since.elapsed() < in_time(LONG), "{case}: {run}");
                 let row = run.json()[0].clone();
                 assert_eq!(row["status"], status, "{case}: {run}");
                 let detail = row["detail"].as_str().unwrap();
