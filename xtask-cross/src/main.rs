@@ -133,7 +133,9 @@ Usage: cargo run -p xtask-cross -- [--yes] [--only NAME] [--part N/M] [--no-lint
             return Ok(problems.is_empty());
         }
         step(&since, "the tests, compiled for Windows");
-        let binaries = cross.build_tests()?;
+        let mut binaries = cross.build_tests()?;
+        // cargo names them in any order, and a part has to be the same each time.
+        binaries.sort_by(|one, other| one.target.cmp(&other.target));
         step(
             &since,
             "the tests, compiled for this machine (for the list of those that Windows lacks)",
