@@ -55,6 +55,7 @@ impl Makefile {
             makefile: self,
             steps: &mut steps,
             seen: HashSet::new(),
+            walked: HashSet::new(),
             stack: Vec::new(),
         };
         walk.step(name, None, true)?;
@@ -83,6 +84,8 @@ struct Walk<'a> {
     makefile: &'a Makefile,
     steps: &'a mut Vec<Step>,
     seen: HashSet<String>,
+    /// Nothing new is below these. cargo-make walks them again, each time that one of them is named.
+    walked: HashSet<String>,
     stack: Vec<String>,
 }
 
@@ -95,6 +98,9 @@ impl Walk<'_> {
                 path: Some(path.to_owned()),
             });
             self.seen.insert(format!("{path}:{name}"));
+            return Ok(());
+        }
+        if self.walked.contains(name) {
             return Ok(());
         }
         let task = self.makefile.resolve(name).map_err(Unplanned::Unresolved)?;
@@ -115,6 +121,7 @@ impl Walk<'_> {
             }
         }
         self.stack.pop();
+        self.walked.insert(name.to_owned());
         if self.seen.insert(name.to_owned()) {
             self.steps.push(Step {
                 name: name.to_owned(),
