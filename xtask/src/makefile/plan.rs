@@ -58,7 +58,7 @@ impl Makefile {
             walked: HashSet::new(),
             open: Vec::new(),
         };
-        walk.to_the_end(name)?;
+        walk.all(name)?;
         self.around("end_task", &mut steps)?;
         Ok(steps)
     }
@@ -99,7 +99,7 @@ struct Open {
 }
 
 impl Walk<'_> {
-    fn to_the_end(&mut self, name: &str) -> Result<(), Unplanned> {
+    fn all(&mut self, name: &str) -> Result<(), Unplanned> {
         self.enter(name, true)?;
         while let Some(open) = self.open.last_mut() {
             match open.left.pop() {
