@@ -703,7 +703,7 @@ mod tests {
             "source ",
             "password=",
         ];
-        let mut all: Vec<String> = again.iter().map(|it| it.repeat(20_000)).collect();
+        let mut all: Vec<String> = again.iter().map(|it| it.repeat(6_000)).collect();
         for open in [
             "a = ",
             "a: ",
@@ -712,7 +712,7 @@ mod tests {
             "[package]\na = ",
         ] {
             for deep in ["[", "{a = ", "{a: ", "<testsuite>", "{\"a\":"] {
-                all.push(format!("{open}{}", deep.repeat(5_000)));
+                all.push(format!("{open}{}", deep.repeat(2_000)));
             }
         }
         let chain = |line: &dyn Fn(usize) -> String| (0..1_000).map(line).collect::<String>();
