@@ -18,6 +18,8 @@ use crate::hex;
 const MANAGED: &str = "# xtask: managed";
 /// No environment is larger than this; expansion that is, is an attack or a mistake.
 const MAX_EXPANDED: usize = 1 << 20;
+/// Nor do names refer to names that refer to names … more often than this.
+const MAX_DEPTH: usize = 100;
 
 /// What is wrong, and in which line (from 1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -347,13 +349,15 @@ pub enum ExpandError {
     Circle(Vec<String>),
     /// The value would be larger than a megabyte.
     TooLarge(String),
+    /// More names than a hundred refer to each other in a row; the last one.
+    TooDeep(String),
 }
 
 /// Expands every value. A reference means the value of that name in `templates`, whatever its layer,
 /// else in `outside` (the process environment); an unknown name is empty.
 ///
 /// # Errors
-/// A circle, or values that grow without bound.
+/// A circle, values that grow without bound, or a long row of references.
 pub fn expand(
     templates: &BTreeMap<String, Template>,
     outside: &BTreeMap<String, String>,
@@ -382,6 +386,9 @@ fn expand_one(
         let mut circle = path.split_off(start);
         circle.push(name.to_owned());
         return Err(ExpandError::Circle(circle));
+    }
+    if path.len() == MAX_DEPTH {
+        return Err(ExpandError::TooDeep(name.to_owned()));
     }
     path.push(name.to_owned());
     let mut value = String::new();
@@ -657,6 +664,15 @@ mod tests {
         assert_eq!(
             expand(&circle, &BTreeMap::new()),
             Err(ExpandError::Circle(names))
+        );
+        let row = |n: usize| -> BTreeMap<String, Template> {
+            let one = |n: usize| (format!("V{n}"), template(&format!("$V{}", n + 1)));
+            (0..n).map(one).collect()
+        };
+        assert!(expand(&row(MAX_DEPTH), &BTreeMap::new()).is_ok());
+        assert_eq!(
+            expand(&row(100_000), &BTreeMap::new()),
+            Err(ExpandError::TooDeep(format!("V{MAX_DEPTH}")))
         );
         let mut bomb = BTreeMap::from([("V00".to_owned(), template(&"x".repeat(1000)))]);
         for n in 1..40 {

@@ -216,6 +216,9 @@ fn compose(layers: &[Layer], process: &BTreeMap<String, String>) -> anyhow::Resu
         ExpandError::TooLarge(name) => {
             Fault::usage(format!("the value of `{name}` grows beyond a megabyte"))
         }
+        ExpandError::TooDeep(name) => Fault::usage(format!(
+            "more than a hundred variables refer to each other in a row, up to `{name}`"
+        )),
     })?;
     let entries = values
         .into_iter()

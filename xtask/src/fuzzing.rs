@@ -6,7 +6,7 @@
 // These functions are assertions: where one does not hold, a panic is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,10 @@ pub fn dotenv(data: &[u8]) {
         }
     }
 
-    let names: BTreeSet<&str> = assignments.iter().map(|it| it.name.as_str()).collect();
+    let before = values(text).expect("a file that could be read");
+    for name in before.keys().take(2) {
+        assert_eq!(env_file::get(text, name), before[name], "{name}");
+    }
     let mine = assignments.first().map_or("XTASK_FUZZ", |it| &it.name);
     for name in [mine, "XTASK_FUZZ"] {
         let once = env_file::set_managed(text, name, value);
@@ -96,23 +99,37 @@ pub fn dotenv(data: &[u8]) {
             "{once:?}"
         );
         assert_eq!(env_file::set_managed(&once, name, value), once);
-        for other in names.iter().filter(|it| **it != name) {
-            assert_eq!(
-                env_file::get(&once, other),
-                env_file::get(text, other),
-                "{other}: {once:?}"
-            );
-        }
         let without = env_file::remove_managed(&once, name);
         assert_eq!(env_file::managed_value(&without, name), None, "{without:?}");
-        for other in names.iter().filter(|it| **it != name) {
-            assert_eq!(env_file::get(&without, other), env_file::get(text, other));
+        for changed in [&once, &without] {
+            let mut after = values(changed).expect("a file that can be read");
+            let mut others = before.clone();
+            // An assignment before the last one comes to light.
+            after.remove(name);
+            others.remove(name);
+            assert_eq!(after, others, "{name}: {changed:?}");
         }
-        let untouched = !names.contains(name) && !text.contains("# xtask: managed");
+        let untouched = !before.contains_key(name) && !text.contains("# xtask: managed");
         if untouched && (text.is_empty() || text.ends_with('\n')) {
             assert_eq!(without, text);
         }
     }
+}
+
+/// What `env_file::get` says of each name; `None` for a file that cannot be read.
+fn values(text: &str) -> Option<BTreeMap<String, Option<String>>> {
+    let last: BTreeMap<_, _> = env_file::parse(text)
+        .ok()?
+        .into_iter()
+        .map(|it| (it.name, it.value))
+        .collect();
+    let value = |(name, template): (String, env_file::Template)| {
+        let alone = BTreeMap::from([(name.clone(), template)]);
+        let expanded = env_file::expand(&alone, &BTreeMap::new()).ok();
+        let value = expanded.and_then(|mut it| it.remove(&name));
+        (name, value)
+    };
+    Some(last.into_iter().map(value).collect())
 }
 
 /// `.config/xtask.toml`. Input: the file.
@@ -644,6 +661,120 @@ mod tests {
             for (path, bytes) in inputs {
                 let outcome = std::panic::catch_unwind(|| property(&bytes));
                 assert!(outcome.is_ok(), "{}", path.display());
+            }
+        }
+    }
+
+    /// Inputs longer and deeper than a fuzzer's: one thing again and again, and what refers to the next.
+    fn long_inputs(target: &str) -> Vec<String> {
+        let again = [
+            "[",
+            "{",
+            "(",
+            "<",
+            "$",
+            "${A:-",
+            "\"",
+            "'",
+            "\\",
+            "a.",
+            "<a>",
+            "- ",
+            "\0",
+            "\n",
+            " ",
+            "*",
+            "/",
+            "**/",
+            ",",
+            "#",
+            "a: ",
+            "a=1\n",
+            "[[a]]\n",
+            "[a]\n",
+            "&a ",
+            "a\\\n",
+            "://",
+            "../",
+            "\"$(",
+            "== ",
+            "[ a == ",
+            "<<a ",
+            "source ",
+            "password=",
+        ];
+        let mut all: Vec<String> = again.iter().map(|it| it.repeat(6_000)).collect();
+        for open in [
+            "a = ",
+            "a: ",
+            "<testsuites>",
+            "[tasks.a]\nenv = ",
+            "[package]\na = ",
+        ] {
+            for deep in ["[", "{a = ", "{a: ", "<testsuite>", "{\"a\":"] {
+                all.push(format!("{open}{}", deep.repeat(2_000)));
+            }
+        }
+        let chain = |line: &dyn Fn(usize) -> String| (0..1_000).map(line).collect::<String>();
+        match target {
+            "dotenv" => {
+                all.push(format!("v\0{}", chain(&|n| format!("A{n}=$A{}\n", n + 1))));
+            }
+            "config" => all.push(chain(&|n| {
+                format!("[services.s{n}]\nport = 1\ndepends_on = [\"s{}\"]\n", n + 1)
+            })),
+            "makefile" => {
+                // 2^60 ways through 120 tasks.
+                let both = |n: usize| {
+                    ["a", "b"].map(|it| {
+                        format!(
+                            "[tasks.{it}{n}]\ndependencies = [\"a{0}\", \"b{0}\"]\n",
+                            n + 1
+                        )
+                    })
+                };
+                all.push((0..60).flat_map(both).collect());
+                let tasks = |count: usize, line: &dyn Fn(usize) -> String| -> String {
+                    let task = |n| format!("[tasks.t{n}]\n{}\n", line(n + 1));
+                    (0..count).map(task).collect()
+                };
+                // Each of these is what all below it come to, and the linter looks at each.
+                all.push(tasks(150, &|next| format!("extend = \"t{next}\"")));
+                all.push(tasks(150, &|next| format!("alias = \"t{next}\"")));
+                all.push(tasks(1_000, &|next| format!("run_task = \"t{next}\"")));
+                all.push(tasks(1_000, &|next| {
+                    format!("dependencies = [\"t{next}\"]")
+                }));
+                all.push(format!(
+                    "[env]\n{}",
+                    chain(&|n| format!("A{n} = \"${{A{}}}\"\n", n + 1))
+                ));
+            }
+            _ => {}
+        }
+        all
+    }
+
+    /// With as little stack as a main thread has on Windows, where it has the least.
+    #[test]
+    fn long_inputs_come_to_their_end() {
+        for (target, property) in TARGETS {
+            for input in long_inputs(target) {
+                let shown: String = input.chars().take(60).collect();
+                // An overflow of the stack ends the process: the last line tells of what.
+                eprintln!("{target}: {shown:?}");
+                let since = Instant::now();
+                let thread = std::thread::Builder::new().stack_size(1 << 20);
+                let outcome = thread
+                    .spawn(move || property(input.as_bytes()))
+                    .unwrap()
+                    .join();
+                assert!(outcome.is_ok(), "{target}: {shown:?}");
+                let took = since.elapsed();
+                assert!(
+                    took < Duration::from_secs(30),
+                    "{target}: {shown:?}: {took:?}"
+                );
             }
         }
     }

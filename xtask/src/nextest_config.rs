@@ -1,6 +1,6 @@
 //! `.config/nextest.toml`, judged and completed. Pure: text in, text and faults out.
 
-use toml_edit::{DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, value};
 
 /// Something in the file that does not do what its author means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub fn complete(text: &str) -> Result<Completed, toml_edit::TomlError> {
 }
 
 fn inline(pairs: &[(&str, toml_edit::Value)]) -> Item {
-    value(pairs.iter().cloned().collect::<toml_edit::InlineTable>())
+    value(pairs.iter().cloned().collect::<InlineTable>())
 }
 
 /// `[profile.NAME]`; `None` where the file has something else of that name.
@@ -98,10 +98,15 @@ fn profile_table<'a>(document: &'a mut DocumentMut, name: &str) -> Option<&'a mu
         table.set_implicit(true);
         Item::Table(table)
     });
+    // In braces, there are only braces: toml_edit takes another table there, and panics on it later.
+    let braces = profiles.is_inline_table();
     profiles
         .as_table_like_mut()?
         .entry(name)
-        .or_insert_with(|| Item::Table(Table::new()))
+        .or_insert_with(|| match braces {
+            true => value(InlineTable::new()),
+            false => Item::Table(Table::new()),
+        })
         .as_table_like_mut()
 }
 
@@ -182,6 +187,35 @@ mod tests {
             Vec::<String>::new()
         );
         assert_eq!(faults(&completed.text).unwrap(), []);
+    }
+
+    /// In braces it panicked (found by fuzzing).
+    #[test]
+    fn profiles_are_completed_however_they_are_written() {
+        for text in [
+            "profile = {}\n",
+            "profile = { ci = {} }\n",
+            "profile = { ci = { junit = {} }, x = 1 }\n",
+            "profile.ci = {}\n",
+            "profile.ci.retries = 1\n",
+            "profile.ci.junit.path = \"x\"\n",
+            "[profile]\nci = {}\n",
+            "[profile]\nci.retries = 1\n",
+            "[profile]\nci.junit.path = \"x\"\n",
+            "[profile.ci]\njunit.path = \"x\"\n",
+            "[profile.ci]\njunit = {}\n",
+            "[profile.ci.junit]\n[profile]\n",
+        ] {
+            let completed = complete(text).unwrap();
+            let parsed = completed.text.parse::<DocumentMut>();
+            assert!(parsed.is_ok(), "{text}=>\n{}", completed.text);
+            let again = complete(&completed.text).unwrap();
+            assert_eq!(
+                (again.text, again.added.len()),
+                (completed.text, 0),
+                "{text}"
+            );
+        }
     }
 
     #[test]

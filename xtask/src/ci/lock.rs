@@ -43,7 +43,9 @@ pub fn diff(base: &str, head: &str, workspace: &Workspace) -> Result<Diff, Strin
         .map(|index| (base.key(index), index))
         .collect();
     if [&base, &head].iter().any(|it| it.repeats()) {
-        return Err("a package stands in it twice".to_owned());
+        return Err(
+            "a package stands in it twice, or two of the repository have one name".to_owned(),
+        );
     }
     let base_of = |key: &Key<'_>| known.get(key).map(|index| &base.packages[*index]);
     // What changed by itself, then what stands on it: breadth first, so that ways are short.
@@ -226,13 +228,11 @@ impl Lock {
         })
     }
 
-    /// Whether a package of a registry or of git stands there twice: cargo refuses such a file.
+    /// Whether two packages are one by their keys. Of a registry or of git, cargo refuses such a file; two
+    /// of the repository with one name are told apart by their versions, but those change.
     fn repeats(&self) -> bool {
         let mut seen = BTreeSet::new();
-        self.packages
-            .iter()
-            .filter(|it| it.is_foreign())
-            .any(|it| !seen.insert((&it.name, &it.version, &it.source)))
+        !(0..self.packages.len()).all(|index| seen.insert(self.key(index)))
     }
 
     fn key(&self, index: usize) -> Key<'_> {
@@ -327,6 +327,7 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ci::manifest::Manifests;
 
     /// Found by a property test: such a file differed from itself.
     #[test]
@@ -335,7 +336,16 @@ mod tests {
         let text = format!("version = 4\n{package}checksum = \"00\"\n{package}");
         assert!(diff(&text, &text, &Workspace::default()).is_err());
     }
-    use crate::ci::manifest::Manifests;
+
+    /// Found by fuzzing: one was compared with the other, and differed; or would not, where it did.
+    #[test]
+    fn packages_of_the_repository_with_one_name_cannot_be_compared() {
+        let serde = "[[package]]\nname = \"serde\"\nversion = \"1.0.0\"\nsource = \"registry+y\"\n";
+        let one = "[[package]]\nname = \"app\"\nversion = \"1.0.0\"\ndependencies = [\"serde\"]\n";
+        let two = "[[package]]\nname = \"app\"\nversion = \"2.0.0\"\n";
+        let text = format!("version = 4\n{one}{two}{serde}");
+        assert!(diff(&text, &text, &workspace()).is_err());
+    }
 
     /// `app` needs `axum`, `lib` and, for its tests, `rand`; `tool` builds with `cc`; `free` needs nothing.
     fn workspace() -> Workspace {

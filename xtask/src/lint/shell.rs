@@ -12,10 +12,19 @@ pub struct Bashism {
     pub what: &'static str,
 }
 
+/// Commands within commands are looked at down to here: nobody writes more, and each is read once more
+/// for each that it stands in.
+const DEEPEST: usize = 16;
+
 /// What stands in `script` that needs bash. Comments, quoted text and here-documents are not code.
 #[must_use]
 pub fn bashisms(script: &str) -> Vec<Bashism> {
+    bashisms_at(script, 0)
+}
+
+fn bashisms_at(script: &str, depth: usize) -> Vec<Bashism> {
     Scanner {
+        depth,
         text: script,
         bytes: script.as_bytes(),
         at: 0,
@@ -52,6 +61,8 @@ const COMMANDS: [(&str, &str); 9] = [
 ];
 
 struct Scanner<'a> {
+    /// In how many commands within quotes the text stands.
+    depth: usize,
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
@@ -270,19 +281,7 @@ impl Scanner<'_> {
             self.step(false);
         } else if self.starts("$((") {
             // Arithmetic is sh; what is in it is no command.
-            self.at += 3;
-            let mut depth = 2_usize;
-            while let Some(byte) = self.peek(0) {
-                match byte {
-                    b'(' => depth += 1,
-                    b')' => depth -= 1,
-                    _ => {}
-                }
-                self.at += 1;
-                if depth == 0 {
-                    break;
-                }
-            }
+            self.at = after_arithmetic(self.bytes, self.at);
             self.command = false;
         } else if self.starts("${") {
             self.parameter();
@@ -300,36 +299,15 @@ impl Scanner<'_> {
     /// The inside of `"$(…)"`.
     fn substitution(&mut self) {
         let start = self.at;
-        let mut depth = 1_usize;
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                b'\\' => self.at += 1,
-                b'\'' => {
-                    self.single();
-                    continue;
-                }
-                b'"' => {
-                    let before = self.found.len();
-                    self.double();
-                    // It is scanned once more below.
-                    self.found.truncate(before);
-                    continue;
-                }
-                b'(' => depth += 1,
-                b')' => depth -= 1,
-                _ => {}
+        let end = end_of_command(self.bytes, start);
+        if self.depth < DEEPEST {
+            let inside = self.text.get(start..end).unwrap_or_default();
+            for inner in bashisms_at(inside, self.depth + 1) {
+                self.found.push(Bashism {
+                    offset: start + inner.offset,
+                    ..inner
+                });
             }
-            if depth == 0 {
-                break;
-            }
-            self.at += 1;
-        }
-        let end = self.at.min(self.bytes.len());
-        for inner in bashisms(self.text.get(start..end).unwrap_or_default()) {
-            self.found.push(Bashism {
-                offset: start + inner.offset,
-                ..inner
-            });
         }
         self.at = (end + 1).min(self.bytes.len());
     }
@@ -337,20 +315,7 @@ impl Scanner<'_> {
     /// `${…}`: arrays, substrings, replacement, indirection and case are bash's.
     fn parameter(&mut self) {
         let start = self.at;
-        self.at += 2;
-        let mut depth = 1_usize;
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                b'\\' => self.at += 1,
-                b'{' => depth += 1,
-                b'}' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                break;
-            }
-        }
+        self.at = after_parameter(self.bytes, start);
         let end = self.at.min(self.bytes.len());
         let inside = self
             .text
@@ -497,6 +462,94 @@ fn in_test(before: &str) -> bool {
     inside
 }
 
+/// Where the command ends whose `"$(` ends at `at`: its `)`, or the text's end. One pass, however deep
+/// quotes and commands stand in each other.
+fn end_of_command(bytes: &[u8], mut at: usize) -> usize {
+    enum Inside {
+        /// With so many `(` open.
+        Command(usize),
+        Quotes,
+    }
+    let mut inside = vec![Inside::Command(1)];
+    while let (Some(innermost), Some(byte)) = (inside.last_mut(), bytes.get(at)) {
+        match (innermost, byte) {
+            (_, b'\\') => at += 1,
+            (Inside::Command(_), b'\'') => {
+                let rest = &bytes[at + 1..];
+                at += 1 + rest
+                    .iter()
+                    .position(|it| *it == b'\'')
+                    .unwrap_or(rest.len());
+            }
+            (Inside::Command(_), b'"') => inside.push(Inside::Quotes),
+            (Inside::Command(open), b'(') => *open += 1,
+            (Inside::Command(open), b')') => {
+                *open -= 1;
+                if *open == 0 {
+                    inside.pop();
+                    if inside.is_empty() {
+                        return at;
+                    }
+                }
+            }
+            (Inside::Quotes, b'"') => {
+                inside.pop();
+            }
+            (Inside::Quotes, b'$') => {
+                let rest = &bytes[at..];
+                if rest.starts_with(b"$((") {
+                    at = after_arithmetic(bytes, at);
+                    continue;
+                } else if rest.starts_with(b"${") {
+                    at = after_parameter(bytes, at);
+                    continue;
+                } else if rest.starts_with(b"$(") {
+                    at += 1;
+                    inside.push(Inside::Command(1));
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// Past the `$((…))` at `at`.
+fn after_arithmetic(bytes: &[u8], at: usize) -> usize {
+    let mut open = 0_usize;
+    for (n, byte) in bytes.iter().enumerate().skip(at + 1) {
+        match byte {
+            b'(' => open += 1,
+            b')' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return n + 1;
+        }
+    }
+    bytes.len()
+}
+
+/// Past the `${…}` at `at`.
+fn after_parameter(bytes: &[u8], mut at: usize) -> usize {
+    let mut open = 0_usize;
+    at += 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 1,
+            b'{' => open += 1,
+            b'}' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            break;
+        }
+    }
+    at.min(bytes.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -572,6 +625,38 @@ mod tests {
             "",
         ] {
             assert_eq!(whats(script), Vec::<&str>::new(), "{script}");
+        }
+    }
+
+    /// Each one more was read twice: 2^40 times (found by fuzzing).
+    #[test]
+    fn commands_in_commands_are_read_once_for_each_that_they_stand_in() {
+        let within = |n: usize| {
+            let (open, close) = ("echo \"$(".repeat(n), ")\"".repeat(n));
+            format!("{open}source x{close}; source y")
+        };
+        assert_eq!(whats(&within(3)).len(), 2);
+        assert_eq!(whats(&within(DEEPEST)).len(), 2);
+        assert_eq!(
+            whats(&within(40)).len(),
+            1,
+            "the one in the middle is too deep"
+        );
+        assert_eq!(whats(&"echo \"$(".repeat(40)), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn the_end_of_a_command_in_quotes_is_found() {
+        for (script, end) in [
+            (r#"a) source b"#, 1),
+            (r#"a (b) c) d"#, 7),
+            (r#"a ")" \) ')' "$(b ")")" c) d"#, 25),
+            (r#"a "${x)}" "$((1 + (2)))" c) d"#, 26),
+            (r#"a "b"#, 4),
+            ("a 'b)", 5),
+            ("a\\", 2),
+        ] {
+            assert_eq!(end_of_command(script.as_bytes(), 0), end, "{script}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::read::{self, Input};
-use super::{Level, Levels, Report, rules};
+use super::{Finding, Level, Levels, Report, rules};
 use crate::config::Config;
 use crate::fsx;
 use crate::makefile::{Model, Options, Platform};
@@ -231,6 +231,19 @@ fn mend(rule: &str, dir: &TempDir, report: &Report, faults: &mut String) -> Opti
         let _ = write!(out, "--- {name}\n{text}");
     }
     Some(out)
+}
+
+/// Moved into [config], it was a file that cargo-make refuses (found by fuzzing).
+#[test]
+fn a_key_is_moved_only_where_it_may_stand() {
+    for (value, fixes) in [("true", 1), ("{ a = true }", 0), ("[1]", 0), ("1", 0)] {
+        let text = format!("--- Makefile.toml\nskip_core_tasks = {value}\n[config]\n");
+        let (_, report) = check(workspace(&text).path());
+        let named = |it: &&Finding| it.rule == "misplaced-key";
+        let found: Vec<_> = report.findings.iter().filter(named).collect();
+        let fixed = found.iter().filter(|it| it.fix.is_some()).count();
+        assert_eq!((found.len(), fixed), (1, fixes), "{value}");
+    }
 }
 
 #[test]

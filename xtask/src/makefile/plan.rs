@@ -55,9 +55,10 @@ impl Makefile {
             makefile: self,
             steps: &mut steps,
             seen: HashSet::new(),
-            stack: Vec::new(),
+            walked: HashSet::new(),
+            open: Vec::new(),
         };
-        walk.step(name, None, true)?;
+        walk.all(name)?;
         self.around("end_task", &mut steps)?;
         Ok(steps)
     }
@@ -83,18 +84,42 @@ struct Walk<'a> {
     makefile: &'a Makefile,
     steps: &'a mut Vec<Step>,
     seen: HashSet<String>,
-    stack: Vec<String>,
+    /// Nothing new is below these. cargo-make walks them again, each time that one of them is named.
+    walked: HashSet<String>,
+    /// From the asked one down to where the walk is: a list, for a row of tasks may be longer than a stack.
+    open: Vec<Open>,
+}
+
+/// A task whose dependencies are being walked.
+struct Open {
+    name: String,
+    task: Task,
+    /// Names and paths, the next one last.
+    left: Vec<(String, Option<String>)>,
 }
 
 impl Walk<'_> {
-    fn step(&mut self, name: &str, path: Option<&str>, asked: bool) -> Result<(), Unplanned> {
-        if let Some(path) = path {
-            self.steps.push(Step {
-                name: format!("{name}_proxy"),
-                task: None,
-                path: Some(path.to_owned()),
-            });
-            self.seen.insert(format!("{path}:{name}"));
+    fn all(&mut self, name: &str) -> Result<(), Unplanned> {
+        self.enter(name, true)?;
+        while let Some(open) = self.open.last_mut() {
+            match open.left.pop() {
+                Some((name, None)) => self.enter(&name, false)?,
+                Some((name, Some(path))) => {
+                    self.steps.push(Step {
+                        name: format!("{name}_proxy"),
+                        task: None,
+                        path: Some(path.clone()),
+                    });
+                    self.seen.insert(format!("{path}:{name}"));
+                }
+                None => self.leave(),
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, name: &str, asked: bool) -> Result<(), Unplanned> {
+        if self.walked.contains(name) {
             return Ok(());
         }
         let task = self.makefile.resolve(name).map_err(Unplanned::Unresolved)?;
@@ -104,24 +129,34 @@ impl Walk<'_> {
         if task.flag("disabled") {
             return Ok(());
         }
-        if let Some(at) = self.stack.iter().position(|it| it == name) {
-            let names = self.stack[at..].iter().cloned();
+        if let Some(at) = self.open.iter().position(|it| it.name == name) {
+            let names = self.open[at..].iter().map(|it| it.name.clone());
             return Err(Unplanned::Cycle(names.chain([name.to_owned()]).collect()));
         }
-        self.stack.push(name.to_owned());
-        for reference in task.calls() {
-            if reference.via == Via::Dependency {
-                self.step(&reference.name, reference.path.as_deref(), false)?;
-            }
-        }
-        self.stack.pop();
-        if self.seen.insert(name.to_owned()) {
+        let dependencies = task.calls().into_iter().rev();
+        let left = dependencies
+            .filter(|it| it.via == Via::Dependency)
+            .map(|it| (it.name, it.path))
+            .collect();
+        self.open.push(Open {
+            name: name.to_owned(),
+            task,
+            left,
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        let Some(Open { name, task, .. }) = self.open.pop() else {
+            return;
+        };
+        self.walked.insert(name.clone());
+        if self.seen.insert(name.clone()) {
             self.steps.push(Step {
-                name: name.to_owned(),
+                name,
                 task: Some(task),
                 path: None,
             });
         }
-        Ok(())
     }
 }

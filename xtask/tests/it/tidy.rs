@@ -72,18 +72,23 @@ fn xtask_stays_slim() {
     }
 }
 
-/// The oldest compiler that we state is one that every dependency takes. That our own code takes it, too,
-/// is clippy's `incompatible_msrv`.
-#[test]
-fn no_dependency_asks_for_a_newer_compiler() {
+/// `rust-version` of the workspace: the oldest compiler that we state.
+fn rust_version() -> String {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let line = manifest.lines().find(|it| it.starts_with("rust-version"));
+    line.unwrap().split('"').nth(1).unwrap().to_owned()
+}
+
+/// The oldest compiler that we state is one that every dependency takes. That our own code takes it, too,
+/// is clippy's `incompatible_msrv`, and the job that compiles with it.
+#[test]
+fn no_dependency_asks_for_a_newer_compiler() {
     let version = |text: &str| -> Vec<u32> {
         let mut parts: Vec<u32> = text.split('.').map(|it| it.parse().unwrap()).collect();
         parts.resize(3, 0);
         parts
     };
-    let ours = version(line.unwrap().split('"').nth(1).unwrap());
+    let ours = version(&rust_version());
     let text = lines_of(cargo().args(["metadata", "--format-version", "1", "--locked"])).concat();
     let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
@@ -93,6 +98,37 @@ fn no_dependency_asks_for_a_newer_compiler() {
             assert!(version(theirs) <= ours, "{} needs {theirs}", package["id"]);
         }
     }
+}
+
+/// Each member inherits it, the linter denies what is newer, and CI compiles with it.
+#[test]
+fn the_oldest_compiler_is_the_same_everywhere() {
+    let ours = rust_version();
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let document = |file: &str| -> toml_edit::DocumentMut { read(file).parse().unwrap() };
+
+    let workspace = document("Cargo.toml");
+    for member in workspace["workspace"]["members"].as_array().unwrap() {
+        let file = format!("{}/Cargo.toml", member.as_str().unwrap());
+        let package = &document(&file)["package"];
+        let inherited = package["rust-version"].get("workspace");
+        assert!(
+            inherited.is_some_and(|it| it.as_bool() == Some(true)),
+            "{file}"
+        );
+        let lints = document(&file)["lints"]["workspace"].as_bool();
+        assert_eq!(lints, Some(true), "{file}");
+    }
+    let lint = workspace["workspace"]["lints"]["clippy"]["incompatible_msrv"].as_str();
+    assert_eq!(lint, Some("deny"));
+
+    let task = &document("cargo-make/cross-cutting.toml")["tasks"]["lint-rust-version"];
+    let args = task["args"].as_array().unwrap();
+    assert!(args.iter().any(|it| it.as_str() == Some(&ours)), "{args}");
+    assert!(read(".github/workflows/ci.yml").contains("cargo xtask make lint-rust-version\n"));
+
+    let cargo = &document(".config/xtask.toml")["tools"]["cargo"];
+    assert_eq!(cargo["min_version"].as_str(), Some(ours.as_str()));
 }
 
 /// Calls of the system go through nix, signal-hook and `xtask-win`.
@@ -204,4 +240,18 @@ fn links_in_the_documents_lead_somewhere() {
             assert!(!local || here.join(link).exists(), "{file} links to {link}");
         }
     }
+}
+
+/// `@@NAME@@` stands for what is to be filled in, and is to be gone when it is.
+#[test]
+fn no_document_has_a_placeholder_left() {
+    let mut documents = 0;
+    for file in files().iter().filter(|file| file.ends_with(".md")) {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        documents += 1;
+        for (n, line) in text.lines().enumerate() {
+            assert!(!line.contains("@@"), "{file}:{}: {line}", n + 1);
+        }
+    }
+    assert!(documents > 10, "{documents} documents");
 }

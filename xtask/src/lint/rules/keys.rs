@@ -3,9 +3,9 @@
 
 use crate::error;
 use crate::lint::facts::{self, Facts, File};
-use crate::lint::{Check, Edit, Family, Found, Level, Rule};
+use crate::lint::{Check, Edit, Family, Found, Level, Rule, edit};
 use crate::makefile::schema::{self, UnknownKey};
-use crate::makefile::{Source, Value};
+use crate::makefile::{Source, TaskFile, Value};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -203,12 +203,19 @@ fn move_up(source: &Source, root: &Value, unknown: &UnknownKey) -> Vec<Edit> {
     if unknown.path.len() == 2 {
         moved.push_str(facts::line_end(text));
     }
-    let edit = |range, text| Edit {
+    let change = |range, text| Edit {
         file: source.shown.clone(),
         range,
         text,
     };
-    vec![edit(at..at, moved), edit(line, String::new())]
+    let edits = vec![change(at..at, moved), change(line, String::new())];
+    // There, it may have to be something else: `skip_core_tasks = {}` only gets a warning at the top of a
+    // file, but in [config] cargo-make refuses the file.
+    let mended = edit::apply(text, &edits);
+    match TaskFile::parse(source.path.clone(), source.shown.clone(), mended) {
+        Ok(_) => edits,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// The whole lines of `key = value`, where they hold nothing else.
