@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::error::Fault;
 use crate::glob;
 use crate::platform;
 
@@ -187,6 +188,31 @@ fn keep_mode(old: &Path, new: &Path, access: Access) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether something failed because there was no space left, in whatever terms.
+#[must_use]
+pub fn is_full(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut causes = error.chain().filter_map(|it| it.downcast_ref());
+    causes.any(|it: &io::Error| matches!(it.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+}
+
+/// The system's directory for temporary files.
+///
+/// # Errors
+/// When its name depends on where one stands (exit 2): what is put there would not be found again.
+pub fn temporary_directory() -> Result<PathBuf, Fault> {
+    let path = std::env::temp_dir();
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let variable = if cfg!(windows) { "TMP" } else { "TMPDIR" };
+    Err(Fault::usage(format!(
+        "the directory for temporary files, `{}`, is not an absolute path",
+        path.display()
+    ))
+    .hint(format!("set {variable} to one, or unset it")))
 }
 
 /// The path without links in it; as it is where it cannot be followed.

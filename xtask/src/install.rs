@@ -215,9 +215,8 @@ fn system_command(program: &str, args: &[&str]) -> Command {
 /// Where cargo puts the programs that it installs.
 #[must_use]
 pub fn program_dir(cx: &Cx) -> Option<PathBuf> {
-    cx.env
-        .get("CARGO_INSTALL_ROOT")
-        .or_else(|| cx.env.get("CARGO_HOME"))
+    cx.os("CARGO_INSTALL_ROOT")
+        .or_else(|| cx.os("CARGO_HOME"))
         .map(PathBuf::from)
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
         .map(|it| it.join("bin"))

@@ -461,7 +461,7 @@ struct Building {
 
 impl Building {
     fn start(cx: &Cx, facts: &Database) -> anyhow::Result<Building> {
-        if let Some(program) = cx.env.get("XTASK_DB").filter(|path| !path.is_empty()) {
+        if let Some(program) = cx.os("XTASK_DB") {
             let program = program.into();
             return Ok(Building {
                 program,

@@ -53,6 +53,26 @@ pub fn command(cx: &Cx, words: &[String], directory: &Path) -> anyhow::Result<Co
     Ok(command)
 }
 
+/// cargo-make for one task, without its question for updates.
+///
+/// # Errors
+/// When a variable of the process is not Unicode (exit 2): cargo-make, which reads them all, ends in a
+/// panic that does not name it.
+pub fn cargo_make(cx: &Cx, task: &str) -> Result<Command, Fault> {
+    if let Some(name) = cx.not_unicode.keys().next() {
+        return Err(Fault::usage(format!(
+            "the variable `{}` of the process is not valid Unicode, which cargo-make cannot work with",
+            name.display()
+        ))
+        .hint("set it anew, or unset it"));
+    }
+    let mut command = Command::new(cx.cargo());
+    command
+        .args(["make", "--disable-check-for-updates", task])
+        .current_dir(&cx.cwd);
+    Ok(command)
+}
+
 /// How a child ended, as our own exit: its code, or 128 + the signal that ended it.
 #[must_use]
 pub fn exit_of(status: ExitStatus) -> Exit {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _, Read, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -355,10 +355,8 @@ fn start(
         cx.term.data(&heading(cx, task, Style::Dim))?;
     }
     let (mut reader, writer) = io::pipe().context("failed to make a pipe")?;
-    let mut command = Command::new(cx.cargo());
+    let mut command = proc::cargo_make(cx, task)?;
     command
-        .args(["make", "--disable-check-for-updates", task])
-        .current_dir(&cx.cwd)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().context("failed to make a pipe")?)
         .stderr(writer);

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitCode};
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::{Holder, Process};
@@ -18,15 +18,18 @@ use crate::exit::Exit;
 
 /// Turns SIGINT, SIGTERM and SIGHUP into [`super::interrupted`]. Handlers, not a blocked mask:
 /// children would inherit the mask, and be deaf to SIGTERM.
+///
+/// SIGXFSZ is heard, too, and nothing is done: a write beyond the limit of a file's size is then an
+/// error like that of a full disk, instead of our end in the middle of it.
 pub fn install_interrupt_handler() {
     // Without a handler the default action ends us: nothing else to do about a failure.
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]) else {
         return;
     };
     let _ = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for signal in signals.forever() {
+            for signal in signals.forever().filter(|it| *it != SIGXFSZ) {
                 super::note_interrupt(signal);
             }
         });

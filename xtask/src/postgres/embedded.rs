@@ -83,7 +83,7 @@ impl Cluster {
     /// cannot get there, in the system's directory for temporary files.
     ///
     /// # Errors
-    /// When we are root and there is no user to run the server as.
+    /// When we are root and there is no user to run the server as, or no directory to run it in.
     pub fn of(cx: &Cx, facts: &Database) -> anyhow::Result<Cluster> {
         let user = RunAs::decide()?;
         let near = match &facts.data_dir {
@@ -95,7 +95,7 @@ impl Cluster {
         } else {
             let digest = hmac_sha256::Hash::hash(near.as_os_str().as_encoded_bytes());
             let name = hex::encode(&digest[..8]);
-            std::env::temp_dir().join(format!("xtask-postgres-{name}"))
+            fsx::temporary_directory()?.join(format!("xtask-postgres-{name}"))
         };
         Ok(Cluster {
             home,
@@ -285,7 +285,7 @@ impl Cluster {
             Ok(record) => record,
             Err(error) => {
                 cx.term.detail(&format!("initdb has to make it: {error:#}"));
-                if !platform::interrupted() {
+                if !platform::interrupted() && !fsx::is_full(&error) {
                     template.forget();
                 }
                 None
