@@ -39,7 +39,8 @@ pub fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
 /// not followed by `**`.
 ///
 /// # Errors
-/// When a directory cannot be read; one that is not there holds nothing.
+/// When a directory cannot be read (one that is not there holds nothing), and when a file that matches
+/// has a name that is not Unicode.
 pub fn files_matching(root: &Path, pattern: &str) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let parts: Vec<&str> = pattern.split('/').collect();
@@ -66,6 +67,7 @@ fn collect(
         let path = directory.join(part);
         if rest.is_empty() {
             if path.is_file() {
+                unicode(&path)?;
                 found.push(below(part));
             }
             return Ok(());
@@ -111,10 +113,25 @@ fn collect(
                 collect(&path, below(&name), rest, found)?;
             }
         } else if rest.is_empty() {
+            unicode(&path)?;
             found.push(below(&name));
         }
     }
     Ok(())
+}
+
+/// A path as text.
+///
+/// # Errors
+/// When it is not Unicode (exit 2): another name in its place would be that of no file, or of another.
+pub fn unicode(path: &Path) -> Result<&str, Fault> {
+    path.to_str().ok_or_else(|| {
+        Fault::usage(format!(
+            "the path `{}` is not valid Unicode",
+            path.display()
+        ))
+        .hint("rename it, or take it out of the workspace")
+    })
 }
 
 /// Creates a directory and its parents.

@@ -1,10 +1,12 @@
 //! Linux and macOS. What macOS has no `/proc` for is asked of `ps` and `lsof`.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 
 use nix::sys::signal::{self, Signal};
@@ -143,6 +145,12 @@ pub fn begin() -> Option<ExitCode> {
 /// When it cannot be opened.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.mode(0o600).open(path)
+}
+
+/// A path as git prints it: any bytes, with `/` between the parts.
+#[must_use]
+pub fn path_from_git(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }
 
 /// Gives a file the name of another, which goes.
