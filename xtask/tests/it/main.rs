@@ -11,6 +11,8 @@ mod ci_shards;
 mod clean;
 mod cli;
 mod environment;
+#[cfg(unix)]
+mod faults;
 mod init;
 mod launch;
 mod liars;
