@@ -221,8 +221,29 @@ fn run_all(
     jobs: usize,
     keep_going: bool,
 ) -> anyhow::Result<Vec<Report>> {
+    let mut running = Vec::new();
+    let result = run_in(cx, tasks, jobs, keep_going, &mut running);
+    if result.is_err() {
+        // Nothing may outlive us, whatever went wrong.
+        let mut asked_to_stop = None;
+        let ended = |task: &mut Running| !matches!(task.child.try_wait(), Ok(None));
+        while !running.iter_mut().all(ended) {
+            stop(&mut running, &mut asked_to_stop);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    result
+}
+
+/// As [`run_all`]; what still runs after an error is in `running`.
+fn run_in(
+    cx: &Cx,
+    tasks: &[String],
+    jobs: usize,
+    keep_going: bool,
+    running: &mut Vec<Running>,
+) -> anyhow::Result<Vec<Report>> {
     let mut waiting: VecDeque<usize> = (0..tasks.len()).collect();
-    let mut running: Vec<Running> = Vec::new();
     let mut done: Vec<Option<Report>> = tasks.iter().map(|_| None).collect();
     let (sender, events) = mpsc::channel();
     let mut live = Live::new(cx, tasks.iter().map(String::len).max().unwrap_or(0));
@@ -234,7 +255,7 @@ fn run_all(
 
     loop {
         if platform::interrupted() {
-            stop(&mut running, &mut asked_to_stop);
+            stop(running, &mut asked_to_stop);
             waiting.clear();
         }
         while running.len() < jobs && (keep_going || !failed) {
@@ -257,31 +278,19 @@ fn run_all(
                 });
                 continue;
             }
-            let started = Watch::new(cx, &tasks[index]).and_then(|tests| {
-                let child = start(cx, index, &tasks[index], stream, &sender)?;
-                Ok(Running {
-                    index,
-                    child,
-                    since: Instant::now(),
-                    tests,
-                })
+            let tests = Watch::new(cx, &tasks[index])?;
+            let child = start(cx, index, &tasks[index], stream, &sender)?;
+            running.push(Running {
+                index,
+                child,
+                since: Instant::now(),
+                tests,
             });
-            match started {
-                Ok(task) => running.push(task),
-                Err(error) => {
-                    // Nothing may outlive us, whatever went wrong.
-                    stop(&mut running, &mut asked_to_stop);
-                    for task in &mut running {
-                        let _ = task.child.wait();
-                    }
-                    return Err(error);
-                }
-            }
         }
         if running.is_empty() {
             break;
         }
-        live.draw(&running, tasks);
+        live.draw(running, tasks);
         match events.recv_timeout(Duration::from_millis(100)) {
             Ok(Event::Closed(index, output)) => {
                 let Some(at) = running.iter().position(|task| task.index == index) else {

@@ -63,6 +63,11 @@ impl Spec {
         (self.prepare)(shop);
     }
 
+    /// See [`Spec::holds`].
+    pub(super) fn holds(&self, shop: &Shop, run: &Run) {
+        (self.holds)(shop, run);
+    }
+
     /// A run to which nothing happens, on the shop as it is: it ends as it should, has done its work,
     /// and leaves nothing lying about. This is "the next run works".
     #[track_caller]
