@@ -1,1 +1,292 @@
-//! SIGKILL, SIGTERM and SIGINT.
+//! SIGKILL, SIGTERM and SIGINT at many moments of every command: to `cargo xtask` alone, as a supervisor
+//! sends them, and to its whole process group, as a terminal does.
+
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::commands::{Does, Shop, Spec, named, that};
+use super::held::{self, Snapshot};
+use super::table::{Row, factor, names, record};
+use crate::support::living;
+
+/// Whom a signal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// `cargo xtask` alone.
+    Alone,
+    /// Its process group.
+    Group,
+}
+
+/// When it is sent.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So long after the start.
+    After(Duration),
+    /// As soon as this is so, and so long after it.
+    Once(&'static str, fn(&Shop) -> bool, Duration),
+}
+
+/// No command takes longer to end than this after a signal: what does not listen is killed after 5 s.
+const ENDS_IN: Duration = Duration::from_secs(20);
+/// How long what a killed run has left may go on by itself: it ends when its own work is done.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A run that a signal ends.
+struct Hit {
+    status: ExitStatus,
+    said: String,
+}
+
+fn send(child: &Child, signal: Signal, to: To) {
+    let pid = child.id().cast_signed();
+    let pid = match to {
+        To::Alone => pid,
+        To::Group => -pid,
+    };
+    // Whoever has ended already is still our child: a zombie takes every signal.
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Starts the command in a group of its own, sends the signal at that moment, and waits for its end.
+fn hit(shop: &Shop, spec: &Spec, signal: Signal, to: To, moment: Moment) -> Hit {
+    // Files, not pipes: what is left would hold them open. Each word of it is in the panic, if any.
+    let words = tempfile::NamedTempFile::new().unwrap();
+    let mut child = spec
+        .command(shop)
+        .process_group(0)
+        .stdout(Stdio::null())
+        .stderr(File::options().append(true).open(words.path()).unwrap())
+        .spawn()
+        .unwrap();
+    match moment {
+        Moment::After(delay) => thread::sleep(delay),
+        Moment::Once(what, is_so, delay) => {
+            let since = Instant::now();
+            while !is_so(shop) {
+                let ended = child.try_wait().unwrap();
+                assert!(
+                    ended.is_none() && since.elapsed() < ENDS_IN,
+                    "{}: {what} was never so: {ended:?}",
+                    spec.name
+                );
+                thread::sleep(Duration::from_micros(300));
+            }
+            thread::sleep(delay);
+        }
+    }
+    send(&child, signal, to);
+    let since = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(
+            since.elapsed() < ENDS_IN,
+            "`{}` does not end after {signal} to {to:?}, {moment:?}",
+            spec.name
+        );
+        thread::sleep(Duration::from_millis(1));
+    };
+    let said = fs::read_to_string(words.path()).unwrap();
+    Hit { status, said }
+}
+
+/// One point: the shop made ready, the command ended by the signal, and all that must hold after it.
+fn point(shop: &Shop, spec: &Spec, whole: &Whole, signal: Signal, to: To, moment: Moment) {
+    let when = format!("`{}` after {signal} to {to:?}, {moment:?}", spec.name);
+    spec.prepare(shop);
+    let known = living(&shop.mark);
+    let before = Whole::of(shop);
+    let run = hit(shop, spec, signal, to, moment);
+    let when = format!("{when}\n{:?}\n{}", run.status, run.said);
+    assert!(!run.said.contains("panicked"), "{when}");
+    // It came too late, or before anybody listened; or it did what it should.
+    let listened = signal != Signal::SIGKILL && run.status.code() == Some(130);
+    let ended = run.status.signal() == Some(signal as i32) || run.status.code() == Some(spec.code);
+    assert!(listened || ended, "{when}");
+    held::nothing_half_written(shop.fixture.root(), &before.shop, &whole.shop, &when);
+    held::nothing_half_written(shop.theirs.root(), &before.theirs, &whole.theirs, &when);
+    held::state_is_whole(shop.fixture.root(), &when);
+    if listened && spec.does != Does::Database && spec.name != "services restart" {
+        // Whoever listens leaves nothing that was not there before: it has ended what it started.
+        let new: Vec<u32> = living(&shop.mark)
+            .into_iter()
+            .filter(|pid| !known.contains(pid))
+            .collect();
+        assert_eq!(new, Vec::<u32>::new(), "{when}");
+    }
+    spec.works(shop, &format!("the next run of {when}"));
+    if matches!(spec.does, Does::Runs | Does::Database) {
+        shop.stop();
+    } else if known.is_empty() {
+        held::no_process_left(&shop.mark, PATIENCE, &when);
+    }
+    if matches!(spec.does, Does::Runs | Does::Database) {
+        held::no_process_left(&shop.mark, PATIENCE, &when);
+    }
+}
+
+/// What is in both workspaces.
+struct Whole {
+    shop: Snapshot,
+    theirs: Snapshot,
+}
+
+impl Whole {
+    fn of(shop: &Shop) -> Whole {
+        Whole {
+            shop: Snapshot::of(shop.fixture.root()),
+            theirs: Snapshot::of(shop.theirs.root()),
+        }
+    }
+}
+
+/// Ends each command with the signal at `points` moments, spread over the time that it takes, for each
+/// of these. Its row.
+fn spread(specs: &[Spec], signal: Signal, whom: &[To], points: u32, held: &str) -> Row {
+    let shop = Shop::new();
+    let count = points * factor();
+    for spec in specs {
+        spec.prepare(&shop);
+        let since = Instant::now();
+        let status = spec
+            .command(&shop)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(spec.code), "{}", spec.name);
+        let takes = since.elapsed();
+        let whole = Whole::of(&shop);
+        for to in whom {
+            for n in 0..count {
+                let delay = takes * (2 * n + 1) / (2 * count);
+                point(&shop, spec, &whole, signal, *to, Moment::After(delay));
+            }
+        }
+    }
+    shop.ends("at the end");
+    let to: Vec<&str> = whom
+        .iter()
+        .map(|to| match to {
+            To::Alone => "it alone",
+            To::Group => "its group",
+        })
+        .collect();
+    Row {
+        fault: format!("{signal} to {}", to.join(", and to ")),
+        commands: names(specs.iter().map(|it| it.name)),
+        points: format!(
+            "{} for each command: {points} moments{}, spread over the time that it takes",
+            points * u32::try_from(whom.len()).unwrap(),
+            if whom.len() > 1 { " for each" } else { "" },
+        ),
+        held: held.to_owned(),
+    }
+}
+
+const ALL: [Signal; 3] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT];
+const BOTH: [To; 2] = [To::Alone, To::Group];
+
+#[test]
+fn what_reads() {
+    let rows = ALL.map(|signal| {
+        spread(
+            &that(Does::Reads),
+            signal,
+            &[To::Alone],
+            1,
+            "nothing is written, nobody is left; the next run prints what it should",
+        )
+    });
+    record("ended::what_reads", &rows);
+}
+
+#[test]
+fn what_writes() {
+    let rows = ALL.map(|signal| {
+        spread(
+            &that(Does::Writes),
+            signal,
+            &BOTH,
+            4,
+            "every file is the old or the new one, whole; the next run does its work and removes \
+             temporary files",
+        )
+    });
+    record("ended::what_writes", &rows);
+}
+
+const KILLED: &str = "what it ran ends by itself, or the next run or `services stop` finds and ends it; \
+                      the next run works";
+const LISTENED: &str = "it ends with 130 and has ended all that it started; the next run works";
+
+fn some(names: &[&str]) -> Vec<Spec> {
+    names.iter().map(|it| named(it)).collect()
+}
+
+const SERVICES: [&str; 5] = [
+    "services start",
+    "services stop",
+    "services restart",
+    "with-services",
+    "run-service",
+];
+
+#[test]
+fn services_by_sigkill() {
+    let row = spread(&some(&SERVICES), Signal::SIGKILL, &BOTH, 3, KILLED);
+    record("ended::services_by_sigkill", &[row]);
+}
+
+#[test]
+fn services_by_sigterm() {
+    let row = spread(&some(&SERVICES), Signal::SIGTERM, &BOTH, 3, LISTENED);
+    record("ended::services_by_sigterm", &[row]);
+}
+
+#[test]
+fn services_by_sigint() {
+    let row = spread(&some(&SERVICES), Signal::SIGINT, &BOTH, 3, LISTENED);
+    record("ended::services_by_sigint", &[row]);
+}
+
+/// All others that run something.
+fn others() -> Vec<Spec> {
+    let all = that(Does::Runs).into_iter();
+    all.filter(|it| !SERVICES.contains(&it.name)).collect()
+}
+
+#[test]
+fn what_runs_by_sigkill() {
+    let row = spread(&others(), Signal::SIGKILL, &BOTH, 3, KILLED);
+    record("ended::what_runs_by_sigkill", &[row]);
+}
+
+#[test]
+fn what_runs_by_sigterm() {
+    let row = spread(&others(), Signal::SIGTERM, &BOTH, 3, LISTENED);
+    record("ended::what_runs_by_sigterm", &[row]);
+}
+
+#[test]
+fn what_runs_by_sigint() {
+    let row = spread(&others(), Signal::SIGINT, &BOTH, 3, LISTENED);
+    record("ended::what_runs_by_sigint", &[row]);
+}
+
+fn exists(shop: &Shop, path: &str) -> bool {
+    let name = |directory: &Path| {
+        path.split('/')
+            .fold(directory.to_path_buf(), |at, it| at.join(it))
+    };
+    shop.home().is_some_and(|home| name(&home).exists())
+}
