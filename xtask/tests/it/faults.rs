@@ -10,7 +10,7 @@ mod at_once;
 mod commands;
 #[cfg(target_os = "linux")]
 mod disk;
-// mod ended;
+mod ended;
 mod held;
 #[cfg(target_os = "linux")]
 mod surroundings;
