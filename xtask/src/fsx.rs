@@ -151,17 +151,57 @@ pub fn create_dir_all(path: &Path) -> anyhow::Result<()> {
 /// When any step fails, with the path; the old content is then still there.
 pub fn atomic_write(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    put(&target, |temporary| {
+        write_new(temporary, content, access)?;
+        keep_mode(&target, temporary, access)
+    })
+    .with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+/// Copies a file with its mode, as [`atomic_write`] writes one.
+///
+/// # Errors
+/// When any step fails, with the path; what was there before is then still there.
+pub fn atomic_copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    put(to, |temporary| fs::copy(from, temporary).map(drop))
+        .with_context(|| format!("failed to write `{}`", to.display()))
+}
+
+/// Makes a file under a temporary name beside its own, then gives it that.
+fn put(target: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> anyhow::Result<()> {
     if let Some(parent) = target.parent() {
         create_dir_all(parent)?;
     }
-    let temporary = temporary_beside(&target);
-    let result = write_new(&temporary, content, access)
-        .and_then(|()| keep_mode(&target, &temporary, access))
-        .and_then(|()| platform::replace(&temporary, &target));
+    remove_leftovers(target);
+    let temporary = temporary_beside(target);
+    let result = make(&temporary).and_then(|()| platform::replace(&temporary, target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    result.with_context(|| format!("failed to write `{}`", path.display()))
+    Ok(result?)
+}
+
+/// Removes the temporary files of runs that were killed while they wrote this file: it may hold secrets,
+/// and nobody else would.
+fn remove_leftovers(target: &Path) {
+    let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+        return;
+    };
+    let prefix = format!(".{}.", name.to_string_lossy());
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let writer = name
+            .to_str()
+            .and_then(|it| {
+                it.strip_prefix(&prefix)?
+                    .strip_suffix(".tmp")?
+                    .split_once('-')
+            })
+            .and_then(|(pid, _)| pid.parse().ok());
+        if writer.is_some_and(|pid| platform::start_time(pid).is_none()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Opens a file to append to, and makes it where it is not there. Several processes can append to it.
@@ -296,6 +336,34 @@ mod tests {
                 expected,
                 "{pattern}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_and_what_others_write_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        // No system gives a process this number.
+        let dead = u32::MAX - 3;
+        let living = std::process::id();
+        let gone = format!(".file.{dead}-0.tmp");
+        let stay = [
+            format!(".file.{living}-99.tmp"),
+            format!(".other.{dead}-0.tmp"),
+            ".file.x-0.tmp".to_owned(),
+            ".file.tmp".to_owned(),
+        ];
+        for write in [
+            (|path| atomic_write(path, b"new", Access::Default)) as fn(&Path) -> anyhow::Result<()>,
+            |path| atomic_copy(&path.with_file_name(".file.tmp"), path),
+        ] {
+            for name in stay.iter().chain([&gone]) {
+                fs::write(dir.path().join(name), "half").unwrap();
+            }
+            write(&dir.path().join("file")).unwrap();
+            assert!(!dir.path().join(&gone).exists());
+            for name in &stay {
+                assert!(dir.path().join(name).exists(), "{name}");
+            }
         }
     }
 

@@ -1,36 +1,72 @@
-//! File locks: two runs at once take turns. A lock ends with its process, however that ends.
+//! File locks: two runs at once take turns. A lock ends with its process, however that ends; what a
+//! process that was killed has left running is ended by the next one that takes its lock.
+//!
+//! A killed run cannot end its steps: its initdb or installer would write on, into the very directory
+//! that the next run works in. So a lock file names the run that holds it, for as long as it holds it,
+//! and the steps of that run carry its name in their environment. A name that is still there when the
+//! lock is taken is that of a run that was killed.
 
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::fsx;
-use crate::platform;
+use crate::platform::{self, Process};
+
+/// The variable that names the run a step belongs to.
+const MARK: &str = "XTASK_LOCK_RUN";
+/// How long a step that was left has to end once it is asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A lock that is held until the value is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    run: String,
+}
+
+impl Lock {
+    /// Makes a command a step of this run: if we are killed, whoever takes the lock next ends it and
+    /// all that it has started. Not for what is to outlive us.
+    pub fn mark<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env(MARK, &self.run)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If that fails, the next one looks for steps that are not there: no more than that.
+        let _ = self.file.set_len(0);
+    }
+}
 
 /// Takes the lock of a file, which is made if it is not there; it is held until the value is dropped.
 /// `work` is what another run may be at: "for another run that {work}".
 ///
 /// # Errors
 /// When the file cannot be opened or locked, and after Ctrl-C while waiting.
-pub fn take(cx: &Cx, path: &Path, work: &str) -> anyhow::Result<File> {
+pub fn take(cx: &Cx, path: &Path, work: &str) -> anyhow::Result<Lock> {
     if let Some(parent) = path.parent() {
         fsx::create_dir_all(parent)?;
     }
-    let file = File::options()
+    let mut file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(path)
         .with_context(|| format!("failed to open `{}`", path.display()))?;
     let mut said = false;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => break,
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("failed to lock `{}`", path.display()));
@@ -40,6 +76,68 @@ pub fn take(cx: &Cx, path: &Path, work: &str) -> anyhow::Result<File> {
             cx.term
                 .status("Waiting", &format!("for another run that {work}"));
             said = true;
+        }
+        if platform::interrupted() {
+            return Err(Fault::interrupted().into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let own = std::process::id();
+    let run = format!("{own}-{}", platform::start_time(own).unwrap_or_default());
+    let mut killed = String::new();
+    file.read_to_string(&mut killed)
+        .and_then(|_| file.set_len(0))
+        .and_then(|()| write_at_start(&file, &run))
+        .with_context(|| format!("failed to write `{}`", path.display()))?;
+    let lock = Lock { file, run };
+    if !killed.is_empty() {
+        end_steps(cx, &killed)?;
+    }
+    Ok(lock)
+}
+
+fn write_at_start(mut file: &File, text: &str) -> std::io::Result<()> {
+    use std::io::Seek as _;
+    file.rewind()?;
+    file.write_all(text.as_bytes())
+}
+
+/// Ends the steps of a run that was killed.
+fn end_steps(cx: &Cx, run: &str) -> anyhow::Result<()> {
+    let steps = || -> Vec<Process> {
+        let table = platform::processes(MARK);
+        let own = std::process::id();
+        let ours = |it: &Process| it.mark.as_deref() == Some(run) && it.pid != own;
+        table.into_iter().filter(ours).collect()
+    };
+    let since = Instant::now();
+    let mut asked = false;
+    loop {
+        let left = steps();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if !asked {
+            let pids: Vec<String> = left.iter().map(|it| it.pid.to_string()).collect();
+            let message = format!(
+                "what a run that was killed has left (pid {})",
+                pids.join(", ")
+            );
+            cx.term.status("Ending", &message);
+        }
+        for process in &left {
+            if since.elapsed() > GRACE {
+                platform::kill(process.pid);
+            } else if !asked {
+                platform::terminate(process.pid);
+            }
+        }
+        asked = true;
+        if since.elapsed() > GRACE * 2 {
+            let message = "what a run that was killed has left does not end";
+            return Err(Fault::new(message)
+                .hint(format!("end it by hand: pid {}", left[0].pid))
+                .into());
         }
         if platform::interrupted() {
             return Err(Fault::interrupted().into());

@@ -1,7 +1,6 @@
 //! The workspace's own PostgreSQL cluster: made once, started in a tenth of a second, listening on
 //! 127.0.0.1 alone, with a random password.
 
-use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,7 +20,7 @@ use crate::cx::Cx;
 use crate::error::Fault;
 use crate::fsx;
 use crate::hex;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::mask;
 use crate::platform;
 use crate::proc;
@@ -112,6 +111,11 @@ impl Cluster {
         self.home.join("server.log")
     }
 
+    /// Where initdb reads the password.
+    fn password_file(&self) -> PathBuf {
+        self.home.join("password.tmp")
+    }
+
     fn record_path(&self) -> PathBuf {
         self.home.join("cluster.json")
     }
@@ -187,9 +191,15 @@ impl Cluster {
     /// When there are no programs, or initdb or the server fails: with the end of its log.
     pub fn start(&self, cx: &Cx, facts: &Database) -> anyhow::Result<Running> {
         self.prepare_home()?;
-        let _lock = self.lock(cx)?;
+        let lock = self.lock(cx)?;
         let record = match self.record()? {
             Some(record) if self.answers(&record).is_ok() => {
+                return Ok(Running {
+                    url: self.url_of(&record),
+                    started: false,
+                });
+            }
+            Some(record) if self.comes_up(&record)? => {
                 return Ok(Running {
                     url: self.url_of(&record),
                     started: false,
@@ -204,13 +214,33 @@ impl Cluster {
                     ..record
                 }
             }
-            None => return self.start_new(cx, facts),
+            None => return self.start_new(cx, facts, &lock),
         };
         let record = self.launch(cx, facts, record)?;
         Ok(Running {
             url: self.url_of(&record),
             started: true,
         })
+    }
+
+    /// Waits for a server that is there and does not answer: a run that was killed has just started it,
+    /// or asked it to stop. A second one beside it could not use its data directory, and would be waited
+    /// for on another port. `false` when there is none in the end.
+    fn comes_up(&self, record: &Record) -> anyhow::Result<bool> {
+        let since = Instant::now();
+        while self.data().join("postmaster.pid").exists()
+            && since.elapsed() < FIRST_STEPS
+            && self.is_up(record)?
+        {
+            if platform::interrupted() {
+                return Err(Fault::interrupted().into());
+            }
+            if self.answers(record).is_ok() {
+                return Ok(true);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(false)
     }
 
     /// The home is ours or the server's user's, and private.
@@ -234,7 +264,7 @@ impl Cluster {
     }
 
     /// Held while a cluster is made, started or stopped.
-    fn lock(&self, cx: &Cx) -> anyhow::Result<File> {
+    fn lock(&self, cx: &Cx) -> anyhow::Result<Lock> {
         lock::take(
             cx,
             &self.home.join("lock"),
@@ -243,7 +273,7 @@ impl Cluster {
     }
 
     /// Makes the cluster and starts it: a copy of the template, where there is one and it starts.
-    fn start_new(&self, cx: &Cx, facts: &Database) -> anyhow::Result<Running> {
+    fn start_new(&self, cx: &Cx, facts: &Database, lock: &Lock) -> anyhow::Result<Running> {
         let programs = server::find(cx, &self.home, &self.user)?;
         cx.term.status(
             "Creating",
@@ -256,7 +286,7 @@ impl Cluster {
         let record = match copied {
             Some(record) => record,
             None => {
-                let record = self.create(cx, facts, &programs, template.as_ref())?;
+                let record = self.create(cx, facts, &programs, template.as_ref(), lock)?;
                 self.launch(cx, facts, record)?
             }
         };
@@ -296,6 +326,8 @@ impl Cluster {
     /// Where a new data directory is made: nothing is there, and no other one is.
     fn fresh_staging(&self) -> anyhow::Result<PathBuf> {
         let staging = self.home.join("data.new");
+        // Of an initdb that was killed with us.
+        let _ = std::fs::remove_file(self.password_file());
         for leftover in [&staging, &self.data()] {
             if leftover.exists() {
                 std::fs::remove_dir_all(leftover)
@@ -312,13 +344,14 @@ impl Cluster {
         facts: &Database,
         programs: &Programs,
         template: Option<&Template>,
+        lock: &Lock,
     ) -> anyhow::Result<Record> {
         if platform::interrupted() {
             return Err(Fault::interrupted().into());
         }
         let staging = self.fresh_staging()?;
         let password = random_password()?;
-        let password_file = self.home.join("password.tmp");
+        let password_file = self.password_file();
         fsx::atomic_write(&password_file, password.as_bytes(), fsx::Access::Private)?;
         self.user.give(&password_file)?;
         let mut command = self.command(&programs.path("initdb"));
@@ -334,7 +367,7 @@ impl Cluster {
             .arg(&password_file)
             .arg("--pgdata")
             .arg(&staging);
-        let made = proc::capture(&mut command);
+        let made = proc::capture(lock.mark(&mut command));
         let _ = std::fs::remove_file(&password_file);
         if platform::interrupted() {
             return Err(Fault::interrupted().into());

@@ -1,7 +1,7 @@
 //! Every command, with a workspace in which each has its work to do: `shop`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -86,6 +86,7 @@ pub(super) struct Shop {
     pub(super) theirs: Fixture,
     /// In the environment of all that is started here.
     pub(super) mark: Mark,
+    home: OnceLock<PathBuf>,
 }
 
 impl Shop {
@@ -94,6 +95,7 @@ impl Shop {
             fixture: Fixture::new(&config()),
             theirs: Fixture::new(""),
             mark: mark(),
+            home: OnceLock::new(),
         };
         for (path, content) in FILES {
             shop.fixture.file(path, content);
@@ -151,23 +153,24 @@ impl Shop {
     /// Stops what runs here in the background.
     pub(super) fn stop(&self) {
         self.run("services stop");
-        if self.cluster().is_some() {
+        if self.home().exists() {
             self.run("db stop");
         }
     }
 
-    /// The directory of the embedded PostgreSQL, where there is something of it.
-    pub(super) fn cluster(&self) -> Option<PathBuf> {
-        let run = Run::of(&mut self.command(&["db", "status", "--format", "json"]));
-        let directory = PathBuf::from(run.json()["directory"].as_str().unwrap());
-        directory.exists().then_some(directory)
+    /// Where the embedded PostgreSQL is, or would be.
+    pub(super) fn home(&self) -> &Path {
+        self.home.get_or_init(|| {
+            let run = Run::of(&mut self.command(&["db", "status", "--format", "json"]));
+            PathBuf::from(run.json()["directory"].as_str().unwrap())
+        })
     }
 
     /// Leaves nothing of the embedded PostgreSQL.
     pub(super) fn no_cluster(&self) {
-        if let Some(directory) = self.cluster() {
+        if self.home().exists() {
             self.run("db stop");
-            fs::remove_dir_all(directory).unwrap();
+            fs::remove_dir_all(self.home()).unwrap();
         }
         self.remove("cache");
         self.remove(".env");
@@ -214,12 +217,8 @@ impl Drop for Shop {
         let _ = self.command(&["services", "stop"]).output();
         let _ = self.command(&["db", "stop"]).output();
         // As root it lies outside of the fixture.
-        let status = self.command(&["db", "status", "--format", "json"]).output();
-        let json = status.map(|it| serde_json::from_slice::<serde_json::Value>(&it.stdout));
-        if let Ok(Ok(json)) = json
-            && let Some(directory) = json["directory"].as_str()
-        {
-            let _ = fs::remove_dir_all(directory);
+        if let Some(home) = self.home.get() {
+            let _ = fs::remove_dir_all(home);
         }
     }
 }

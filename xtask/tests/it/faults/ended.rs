@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -112,8 +111,9 @@ fn point(shop: &Shop, spec: &Spec, whole: &Whole, signal: Signal, to: To, moment
     let listened = signal != Signal::SIGKILL && run.status.code() == Some(130);
     let ended = run.status.signal() == Some(signal as i32) || run.status.code() == Some(spec.code);
     assert!(listened || ended, "{when}");
-    held::nothing_half_written(shop.fixture.root(), &before.shop, &whole.shop, &when);
-    held::nothing_half_written(shop.theirs.root(), &before.theirs, &whole.theirs, &when);
+    let now = Whole::of(shop);
+    held::nothing_half_written(&now.shop, &before.shop, &whole.shop, &when);
+    held::nothing_half_written(&now.theirs, &before.theirs, &whole.theirs, &when);
     held::state_is_whole(shop.fixture.root(), &when);
     if listened && spec.does != Does::Database && spec.name != "services restart" {
         // Whoever listens leaves nothing that was not there before: it has ended what it started.
@@ -143,7 +143,7 @@ struct Whole {
 impl Whole {
     fn of(shop: &Shop) -> Whole {
         Whole {
-            shop: Snapshot::of(shop.fixture.root()),
+            shop: Snapshot::of(shop.fixture.root()).without_url(),
             theirs: Snapshot::of(shop.theirs.root()),
         }
     }
@@ -174,23 +174,28 @@ fn spread(specs: &[Spec], signal: Signal, whom: &[To], points: u32, held: &str) 
         }
     }
     shop.ends("at the end");
-    let to: Vec<&str> = whom
-        .iter()
-        .map(|to| match to {
-            To::Alone => "it alone",
-            To::Group => "its group",
-        })
-        .collect();
     Row {
-        fault: format!("{signal} to {}", to.join(", and to ")),
+        fault: format!("{signal} to {}", shown(whom)),
         commands: names(specs.iter().map(|it| it.name)),
-        points: format!(
-            "{} for each command: {points} moments{}, spread over the time that it takes",
-            points * u32::try_from(whom.len()).unwrap(),
-            if whom.len() > 1 { " for each" } else { "" },
-        ),
+        points: match (points, whom.len()) {
+            (1, 1) => "1 for each command, half way through its time".to_owned(),
+            (points, 1) => format!("{points} for each command, spread over its time"),
+            (points, n) => format!(
+                "{} for each command: {points} each, spread over its time",
+                points as usize * n
+            ),
+        },
         held: held.to_owned(),
     }
+}
+
+fn shown(whom: &[To]) -> String {
+    let words = |to: &To| match to {
+        To::Alone => "it alone",
+        To::Group => "its group",
+    };
+    let all: Vec<&str> = whom.iter().map(words).collect();
+    all.join(", and to ")
 }
 
 const ALL: [Signal; 3] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT];
@@ -284,9 +289,124 @@ fn what_runs_by_sigint() {
 }
 
 fn exists(shop: &Shop, path: &str) -> bool {
-    let name = |directory: &Path| {
-        path.split('/')
-            .fold(directory.to_path_buf(), |at, it| at.join(it))
+    let all = path.split('/');
+    all.fold(shop.home().to_path_buf(), |at, it| at.join(it))
+        .exists()
+}
+
+/// Whether `xtask-db` is at work. A name in the process table has fifteen bytes at the most.
+fn the_database_is_being_made(shop: &Shop) -> bool {
+    let named = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it.trim() == "xtask-db")
     };
-    shop.home().is_some_and(|home| name(&home).exists())
+    living(&shop.mark).iter().any(named)
+}
+
+/// Moments of the commands that make, start, stop or change a PostgreSQL.
+fn states(name: &str) -> Vec<Moment> {
+    let none = Duration::ZERO;
+    let ms = Duration::from_millis;
+    let all = match name {
+        "db start" => vec![
+            Moment::Once(
+                "initdb has begun",
+                |shop| exists(shop, "data.new/base"),
+                none,
+            ),
+            Moment::Once(
+                "initdb is half through",
+                |shop| exists(shop, "data.new/base"),
+                ms(250),
+            ),
+            Moment::Once(
+                "the cluster has its name",
+                |shop| exists(shop, "data"),
+                none,
+            ),
+            Moment::Once(
+                "the server is there",
+                |shop| exists(shop, "data/postmaster.pid"),
+                none,
+            ),
+        ],
+        "db stop" => vec![Moment::After(ms(10)), Moment::After(ms(40))],
+        "setup-db" | "db migrate" => vec![
+            Moment::Once("xtask-db has begun", the_database_is_being_made, none),
+            Moment::Once(
+                "xtask-db is half through",
+                the_database_is_being_made,
+                ms(120),
+            ),
+        ],
+        new => panic!("`{new}` is new: say here when it is to be ended"),
+    };
+    // A long run goes further into each.
+    let further = |moment: &Moment, n: u32| match *moment {
+        Moment::After(delay) => Moment::After(delay + ms(7) * n),
+        Moment::Once(what, is_so, delay) => Moment::Once(what, is_so, delay + ms(17) * n),
+    };
+    (0..factor())
+        .flat_map(|n| all.iter().map(move |it| further(it, n)))
+        .collect()
+}
+
+/// As [`spread`], at [`states`].
+fn database(signal: Signal, whom: &[To], held: &str) -> Row {
+    let shop = Shop::new();
+    let specs = that(Does::Database);
+    let mut moments = Vec::new();
+    for spec in &specs {
+        spec.prepare(&shop);
+        spec.works(&shop, spec.name);
+        let whole = Whole::of(&shop);
+        let states = states(spec.name);
+        for (to, moment) in whom
+            .iter()
+            .flat_map(|to| states.iter().map(move |it| (to, it)))
+        {
+            point(&shop, spec, &whole, signal, *to, *moment);
+        }
+        moments.extend(states.iter().map(|moment| match moment {
+            Moment::After(delay) => format!("{} ms of `{}`", delay.as_millis(), spec.name),
+            Moment::Once(what, ..) => format!("{what} (`{}`)", spec.name),
+        }));
+    }
+    shop.ends("at the end");
+    Row {
+        fault: format!("{signal} to {}", shown(whom)),
+        commands: names(specs.iter().map(|it| it.name)),
+        points: format!("{}: {}", moments.len() * whom.len(), moments.join("; ")),
+        held: held.to_owned(),
+    }
+}
+
+#[test]
+fn the_database_by_sigkill() {
+    let row = database(
+        Signal::SIGKILL,
+        &BOTH,
+        "no cluster and no database is believed that is not whole; an initdb that was left is ended by \
+         the next run, which works: one server, all migrations applied",
+    );
+    record("ended::the_database_by_sigkill", &[row]);
+}
+
+#[test]
+fn the_database_by_sigterm() {
+    let row = database(
+        Signal::SIGTERM,
+        &[To::Alone],
+        "the same, and it ends with 130",
+    );
+    record("ended::the_database_by_sigterm", &[row]);
+}
+
+#[test]
+fn the_database_by_sigint() {
+    let row = database(
+        Signal::SIGINT,
+        &[To::Group],
+        "the same, and it ends with 130",
+    );
+    record("ended::the_database_by_sigint", &[row]);
 }

@@ -36,6 +36,25 @@ impl Snapshot {
         }
     }
 
+    /// Without the URL of the embedded PostgreSQL in `.env`, which is another one for each cluster; it
+    /// must be whole.
+    #[track_caller]
+    pub(super) fn without_url(mut self) -> Snapshot {
+        if let Some(text) = self.0.get_mut(".env") {
+            let whole = String::from_utf8(text.clone()).unwrap();
+            assert!(whole.ends_with('\n'), "{whole}");
+            let lines = whole.lines().map(|line| match line.split_once("://") {
+                Some((name, url)) => {
+                    assert!(url.ends_with("/shop"), "{line}");
+                    name
+                }
+                None => line,
+            });
+            *text = lines.collect::<Vec<_>>().join("\n").into_bytes();
+        }
+        self
+    }
+
     /// The names of temporary files of `fsx::atomic_write`.
     pub(super) fn temporaries(&self) -> Vec<&str> {
         let all = self.0.keys().map(String::as_str);
@@ -78,8 +97,12 @@ fn collect(root: &Path, shown: &str, files: &mut BTreeMap<String, Vec<u8>>) {
 /// Every file has its old content or the one that a whole run gives it. Temporary files may be there:
 /// whoever was killed could not remove them; the next run does ([`nothing_is_left_lying`]).
 #[track_caller]
-pub(super) fn nothing_half_written(root: &Path, before: &Snapshot, whole: &Snapshot, when: &str) {
-    let now = Snapshot::of(root);
+pub(super) fn nothing_half_written(
+    now: &Snapshot,
+    before: &Snapshot,
+    whole: &Snapshot,
+    when: &str,
+) {
     for (path, content) in &now.0 {
         let known = [before, whole].map(|it| it.0.get(path));
         assert!(
