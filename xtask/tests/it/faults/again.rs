@@ -1,8 +1,8 @@
 //! A test that goes on in another process: with another environment, or in a namespace of its own.
 
-use std::ffi::OsStr;
-use std::path::Path;
-use std::process::Command;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use nix::unistd::{getegid, geteuid};
 
@@ -10,7 +10,7 @@ use nix::unistd::{getegid, geteuid};
 const PLACE: &str = "XTASK_FAULT_PLACE";
 
 /// The place that was made for this test, where it goes on in it.
-pub(super) fn place() -> Option<std::path::PathBuf> {
+pub(super) fn place() -> Option<PathBuf> {
     std::env::var_os(PLACE).map(Into::into)
 }
 
@@ -30,12 +30,33 @@ pub(super) fn at(place: &Path, test: &str, words: &[&OsStr]) {
     assert!(status.success(), "{status}: its words are above");
 }
 
+/// The command, started by these words, in the environment that it has.
+pub(super) fn behind(words: &[OsString], command: &Command) -> Command {
+    let mut whole = Command::new(&words[0]);
+    whole
+        .args(&words[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null())
+        // As `support::clear_env` did.
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            whole.env(name, value);
+        }
+    }
+    if let Some(directory) = command.get_current_dir() {
+        whole.current_dir(directory);
+    }
+    whole
+}
+
 /// Words that run the command behind them after a script, by root and in mounts of its own: that is who
 /// we are, or whom a namespace of users makes of us; then the command runs as we are. The script is
 /// `sh`'s, and gets `place` as `$1`.
-pub(super) fn in_mounts(script: &str, place: &Path) -> Vec<std::ffi::OsString> {
+pub(super) fn in_mounts(script: &str, place: &Path) -> Vec<OsString> {
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
-    let mut words: Vec<std::ffi::OsString> = vec!["unshare".into()];
+    let mut words: Vec<OsString> = vec!["unshare".into()];
     let go_on = if user == 0 {
         "exec \"$@\"".to_owned()
     } else {

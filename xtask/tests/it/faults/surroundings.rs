@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::again;
+use super::again::{self, behind};
 use super::commands::{Does, Shop, Spec, named, specs};
 use super::table::{Row, names, record};
 use crate::support::{Fixture, Run};
@@ -93,27 +93,6 @@ fn quickest() -> Vec<Spec> {
 
 fn all_names(specs: &[Spec]) -> String {
     names(specs.iter().map(|it| it.name))
-}
-
-/// The command, started by these words, in the environment that it has.
-fn behind(words: &[OsString], command: &Command) -> Command {
-    let mut whole = Command::new(&words[0]);
-    whole
-        .args(&words[1..])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .stdin(Stdio::null())
-        // As `support::clear_env` did.
-        .env_clear();
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            whole.env(name, value);
-        }
-    }
-    if let Some(directory) = command.get_current_dir() {
-        whole.current_dir(directory);
-    }
-    whole
 }
 
 /// What cargo needs of a home, without one.
