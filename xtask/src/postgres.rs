@@ -170,9 +170,7 @@ pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
                 // A new cluster has no database: what makes one is built while the server starts.
                 setup = Some(Building::start(cx, facts)?);
             }
-            let running = cluster.start(cx, facts)?;
-            remember_url(cx, facts, &running.url)?;
-            (running.url, running.started)
+            start_embedded(cx, facts, &cluster)?
         }
     };
     let result = make_ready(cx, facts, &url, setup);
@@ -185,6 +183,26 @@ pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
         started,
         setup: result?,
     })
+}
+
+/// Starts the embedded cluster where needed, whatever is in it. Returns its URL, and whether it was
+/// started.
+///
+/// # Errors
+/// When it cannot be made or started, or its URL not be written to `.env`.
+pub fn start_embedded(
+    cx: &Cx,
+    facts: &Database,
+    cluster: &Cluster,
+) -> anyhow::Result<(DbUrl, bool)> {
+    let running = cluster.start(cx, facts)?;
+    if let Err(error) = remember_url(cx, facts, &running.url) {
+        if running.started {
+            stop_embedded(cx)?;
+        }
+        return Err(error);
+    }
+    Ok((running.url, running.started))
 }
 
 fn make_ready(
@@ -259,6 +277,10 @@ pub fn hint(facts: &Database, state: &State, given: bool) -> String {
         State::PasswordRejected(_) => format!("correct the user and password in {variable}"),
         State::NoSuchDatabase(_) | State::PgmqMissing | State::MigrationsPending(_) => {
             "run `cargo xtask setup-db`".to_owned()
+        }
+        // PostgreSQL's word for one whose removal broke off: it can only be removed.
+        State::Other(message) if message.contains("invalid database") => {
+            "nothing is left in it: make it anew by `cargo xtask setup-db --reset`".to_owned()
         }
         State::Other(_) => format!("look at that server's log, or correct {variable}"),
     }
@@ -393,7 +415,7 @@ fn migration_version(file: &str) -> Option<i64> {
 ///
 /// # Errors
 /// When `.env` cannot be read or written.
-pub fn remember_url(cx: &Cx, facts: &Database, url: &DbUrl) -> anyhow::Result<()> {
+fn remember_url(cx: &Cx, facts: &Database, url: &DbUrl) -> anyhow::Result<()> {
     let path = cx.root.join(".env");
     let text = fsx::read_optional(&path)?.unwrap_or_default();
     let updated = env_file::set_managed(&text, &facts.url_env, &url.reveal());

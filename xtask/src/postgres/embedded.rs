@@ -77,6 +77,10 @@ pub struct Status {
     pub log: PathBuf,
 }
 
+/// The data directory, and the server's log.
+const DATA: &str = "data";
+const LOG: &str = "server.log";
+
 impl Cluster {
     /// The cluster of this workspace: under the target directory, or, where the server's user
     /// cannot get there, in the system's directory for temporary files.
@@ -104,11 +108,11 @@ impl Cluster {
     }
 
     fn data(&self) -> PathBuf {
-        self.home.join("data")
+        self.home.join(DATA)
     }
 
     fn log(&self) -> PathBuf {
-        self.home.join("server.log")
+        self.home.join(LOG)
     }
 
     /// Where initdb reads the password.
@@ -427,11 +431,11 @@ impl Cluster {
         let _ = std::fs::rename(self.log(), self.home.join("server.log.old"));
         let programs = Programs::at(&record.bin);
         let mut command = self.command(&programs.path("pg_ctl"));
+        // Relative to our home, where it runs: pg_ctl puts both into a line for a shell, to which a `$` or
+        // a quote in our path would mean something.
         command
-            .args(["start", "--silent", "--no-wait", "--pgdata"])
-            .arg(self.data())
-            .arg("--log")
-            .arg(self.log());
+            .args(["start", "--silent", "--no-wait", "--pgdata", DATA])
+            .args(["--log", LOG]);
         // No pipe: the server would inherit it, and whoever reads it would wait for the server.
         command
             .stdin(Stdio::null())

@@ -358,6 +358,34 @@ fn a_database_on_a_full_disk() {
     );
 }
 
+/// PostgreSQL's mark of a database whose removal broke off, as it may on a full disk: nobody can connect
+/// to it any more.
+#[test]
+fn a_database_that_was_half_dropped() {
+    let shop = Shop::new();
+    shop.run("setup-db");
+    let sql = "update pg_database set datconnlimit = -2 where datname = current_database();\n";
+    let path = shop.fixture.file("migrations/9_break.sql", sql);
+    for words in ["setup-db", "db migrate", "check-services db"] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let run = Run::of(&mut shop.command(&words)).code(1);
+        let said = run.stdout() + &run.stderr();
+        assert!(said.contains("cargo xtask setup-db --reset"), "{run}");
+    }
+    fs::remove_file(path).unwrap();
+    named("setup-db").works(&shop, "after half a drop");
+    shop.ends("after half a drop");
+    record(
+        "disk::a_database_that_was_half_dropped",
+        &[Row {
+            fault: "a database whose removal broke off".to_owned(),
+            commands: names(["setup-db", "db migrate", "check-services"]),
+            points: "1".to_owned(),
+            held: "exit code 1, and the command that makes it anew, which works".to_owned(),
+        }],
+    );
+}
+
 /// A limit for the size of a file is met in the middle of a write, and by a signal.
 #[test]
 fn files_beyond_a_limit() {
