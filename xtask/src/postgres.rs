@@ -439,17 +439,18 @@ fn run_setup(
         .stderr(Stdio::inherit());
     cx.term
         .status("Setting up", &format!("the database `{}`", url.endpoint()));
-    let output = proc::capture_any(&mut command)?;
-    if !output.status.success() {
-        return Err(Fault::new(format!(
-            "`{}` ended with {}",
-            proc::display(&command),
-            proc::describe_status(output.status)
-        ))
-        .hint("its own words are above; `cargo xtask check-services` tells the database's state")
-        .into());
-    }
-    serde_json::from_slice(&output.stdout).context("failed to read the report of `xtask-db`")
+    let report = match proc::step_output(&mut command) {
+        Ok(report) => report,
+        Err(error) if platform::interrupted() => return Err(error),
+        Err(error) => {
+            return Err(Fault::new(format!("{error:#}"))
+                .hint(
+                    "its own words are above; `cargo xtask check-services` tells the database's state",
+                )
+                .into());
+        }
+    };
+    serde_json::from_str(&report).context("failed to read the report of `xtask-db`")
 }
 
 /// `xtask-db`, while cargo builds it where it is missing or stale. Dropped before its end, the build
