@@ -302,12 +302,22 @@ pub fn capture(command: &mut Command) -> anyhow::Result<String> {
 /// Runs a command and keeps what it prints, however it ends. stdin is empty.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it cannot be started, or has ended by the signal that told us to end, too.
 pub fn capture_any(command: &mut Command) -> anyhow::Result<Output> {
-    command
+    let output = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| not_started(command, &error).into())
+        .map_err(|error| not_started(command, &error))?;
+    if was_told(output.status) {
+        if !platform::interrupted() {
+            // Whoever ended it may have told us as well: that is on its way.
+            thread::sleep(NOTICE);
+        }
+        if platform::interrupted() {
+            return Err(Fault::interrupted().into());
+        }
+    }
+    Ok(output)
 }
 
 fn not_started(command: &Command, error: &std::io::Error) -> Fault {

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::commands::{Does, Shop, Spec, named, that};
 use super::held::{self, Snapshot};
 use super::table::{Row, factor, names, record};
-use crate::support::{Fixture, living, mark, marked, server};
+use crate::support::{Fixture, Run, living, mark, marked, server};
 
 /// Whom a signal reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn hit(shop: &Shop, spec: &Spec, signal: Signal, to: To, moment: Moment) -> Hit 
                     "{}: {what} was never so: {ended:?}",
                     spec.name
                 );
-                thread::sleep(Duration::from_micros(300));
+                thread::sleep(Duration::from_millis(1));
             }
             thread::sleep(delay);
         }
@@ -439,6 +439,38 @@ fn the_database_by_sigterm() {
 fn the_database_by_sigint() {
     let row = database(Signal::SIGINT, To::Group, false, AND_130);
     record("ended::the_database_by_sigint", &[row]);
+}
+
+/// What a program of ours has said by then is no answer, and its end no failure.
+#[test]
+fn what_a_program_was_asked_is_not_answered_by_its_end() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shop = Shop::new();
+    // A git that tells the whole group, as a terminal does, and is the first to end.
+    let git = shop
+        .fixture
+        .file("bin/git", "#!/bin/sh\nkill -s \"$SIGNAL\" 0\nsleep 10\n");
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", git.parent().unwrap().display());
+    let asked = ["clean-artifacts", "ci scope"];
+    for (name, signal) in asked.iter().flat_map(|it| [(it, "TERM"), (it, "INT")]) {
+        let mut command = named(name).command(&shop);
+        command.env("PATH", &path).env("SIGNAL", signal);
+        let run = Run::of(command.process_group(0)).code(130);
+        assert_eq!(run.stderr(), "", "{name}");
+    }
+    held::no_process_left(&shop.mark, PATIENCE, "at the end");
+    let row = Row {
+        fault: "SIGTERM and SIGINT to its group, where `git` is the first to end".to_owned(),
+        commands: names(asked),
+        points: "2 for each command: while `git` is asked".to_owned(),
+        held: "it ends with 130 and says nothing; `git` is no failure".to_owned(),
+    };
+    record(
+        "ended::what_a_program_was_asked_is_not_answered_by_its_end",
+        &[row],
+    );
 }
 
 /// A step that would go on for long beside the next run's.
