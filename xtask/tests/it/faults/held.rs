@@ -90,10 +90,10 @@ fn collect(root: &Path, shown: &str, files: &mut BTreeMap<String, Vec<u8>>) {
         } else if kind.is_symlink() {
             let to = fs::read_link(entry.path()).unwrap_or_default();
             files.insert(path, to.as_os_str().as_encoded_bytes().to_vec());
-        } else if !name.ends_with(".log") {
-            if let Ok(content) = content(&entry.path()) {
-                files.insert(path, content);
-            }
+        } else if !name.ends_with(".log")
+            && let Ok(content) = content(&entry.path())
+        {
+            files.insert(path, content);
         }
     }
 }
