@@ -61,6 +61,14 @@ pub const ALL: &[Pair] = &[
         ready: probing::check,
     },
     Pair {
+        name: "check-services-optimised",
+        ours: "the same, xtask built for release",
+        theirs: "the same",
+        goal: Goal::Report,
+        runs: 30,
+        ready: probing::check_optimised,
+    },
+    Pair {
         name: "check-services-100",
         ours: "`xtask check-services` of 100 services",
         theirs: "the bash script's probe, one by one",

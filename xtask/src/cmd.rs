@@ -133,8 +133,11 @@ pub(crate) fn check_names<Own: Commands>() -> Result<(), Fault> {
         };
         command.get_subcommands().flat_map(own).collect()
     };
-    let built_in = names(Cmd::augment_subcommands(clap::Command::new("built-in")));
     let own = names(Own::augment_subcommands(clap::Command::new("own")));
+    if own.is_empty() {
+        return Ok(());
+    }
+    let built_in = names(Cmd::augment_subcommands(clap::Command::new("built-in")));
     match own.iter().find(|name| built_in.contains(name)) {
         Some(name) => Err(Fault::usage(format!(
             "this workspace's own command `{name}` has the name of a built-in one"

@@ -200,8 +200,10 @@ pub fn plan(survey: &Survey, options: &Options) -> Result<Plan, Fault> {
         plan.create(survey, options, CONFIG, facts.render(survey, options));
     }
     manifest::write_crate(survey, options, &mut plan);
-    manifest::write_alias(survey, options, &mut plan)?;
-    manifest::write_members(survey, options, &mut plan)?;
+    // The alias last: it leans on the others.
+    let alias = manifest::Alias::of(survey, options)?;
+    manifest::write_root(survey, options, &alias, &mut plan)?;
+    alias.write(survey, options, &mut plan);
     plan.notes.sort();
     plan.notes.dedup();
     Ok(plan)
@@ -326,8 +328,47 @@ mod tests {
                 .files
                 .insert("Cargo.toml".to_owned(), before.to_owned());
             let plan = plan(&survey, &options()).unwrap();
-            assert_eq!(text_of(&plan, "Cargo.toml"), expected);
+            let new = text_of(&plan, "Cargo.toml");
+            let (members, profile) = new
+                .split_once("\n# What `cargo xtask` is built with")
+                .unwrap();
+            assert_eq!(members, expected);
+            assert!(profile.contains("[profile.tool]\ninherits = \"dev\"\n"));
         }
+    }
+
+    #[test]
+    fn the_profile_is_added_where_our_alias_needs_it() {
+        let manifest = |text: &str, aliases: &str| {
+            let text = format!("[workspace]\nmembers = [\"a\", \"xtask\"]\n{text}");
+            let mut survey = survey(&[(".cargo/config.toml", aliases)]);
+            survey.files.insert("Cargo.toml".to_owned(), text.clone());
+            let plan = plan(&survey, &options()).unwrap();
+            let new = text_of(&plan, "Cargo.toml");
+            if new.is_empty() { text } else { new }
+        };
+        for (before, tables) in [
+            ("", true),
+            ("[profile.dev]\ndebug = 1\n", true),
+            ("profile.dev.debug = 1\n", true),
+            ("[profile]\ndev = { debug = 1 }\n", true),
+            ("[profile.tool]\ninherits = \"release\"\n", false),
+        ] {
+            let new = manifest(before, "");
+            let read: toml_edit::DocumentMut = new.parse().unwrap();
+            let tool = &read["profile"]["tool"];
+            let expected = if tables { "dev" } else { "release" };
+            assert_eq!(tool["inherits"].as_str(), Some(expected), "{new}");
+        }
+        let inline = "profile = { dev = { debug = 1 } }\n";
+        let text = format!("{inline}[workspace]\nmembers = [\"a\", \"xtask\"]\n");
+        let mut survey = survey(&[]);
+        survey.files.insert("Cargo.toml".to_owned(), text);
+        let plan = plan(&survey, &options()).unwrap();
+        let read: toml_edit::DocumentMut = text_of(&plan, "Cargo.toml").parse().unwrap();
+        assert_eq!(read["profile"]["tool"]["inherits"].as_str(), Some("dev"));
+        assert_eq!(read["profile"]["dev"]["debug"].as_integer(), Some(1));
+        assert!(!manifest("", "[alias]\nxtask = \"run -p mine\"\n").contains("tool"));
     }
 
     #[test]

@@ -40,6 +40,24 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Of a file that is locked now: it names us, once the steps of whoever it named have ended.
+    fn of(cx: &Cx, mut file: File, path: &Path) -> anyhow::Result<Lock> {
+        let mut killed = String::new();
+        file.read_to_string(&mut killed)
+            .with_context(|| format!("failed to read `{}`", path.display()))?;
+        if !killed.is_empty() {
+            end_steps(cx, &killed)?;
+        }
+        let own = std::process::id();
+        let run = format!("{own}-{}", platform::start_time(own).unwrap_or_default());
+        file.set_len(0)
+            .and_then(|()| write_at_start(&file, &run))
+            .with_context(|| format!("failed to write `{}`", path.display()))?;
+        Ok(Lock { file, run })
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // If that fails, the next one looks for steps that are not there: no more than that.
@@ -53,25 +71,9 @@ impl Drop for Lock {
 /// # Errors
 /// When the file cannot be opened or locked, and after Ctrl-C while waiting.
 pub fn take(cx: &Cx, path: &Path, work: &str) -> anyhow::Result<Lock> {
-    if let Some(parent) = path.parent() {
-        fsx::create_dir_all(parent)?;
-    }
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .with_context(|| format!("failed to open `{}`", path.display()))?;
+    let file = open(path)?;
     let mut said = false;
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("failed to lock `{}`", path.display()));
-            }
-        }
+    while !locked(&file, path)? {
         if !said {
             cx.term
                 .status("Waiting", &format!("for another run that {work}"));
@@ -82,18 +84,43 @@ pub fn take(cx: &Cx, path: &Path, work: &str) -> anyhow::Result<Lock> {
         }
         thread::sleep(Duration::from_millis(20));
     }
-    let own = std::process::id();
-    let run = format!("{own}-{}", platform::start_time(own).unwrap_or_default());
-    let mut killed = String::new();
-    file.read_to_string(&mut killed)
-        .and_then(|_| file.set_len(0))
-        .and_then(|()| write_at_start(&file, &run))
-        .with_context(|| format!("failed to write `{}`", path.display()))?;
-    let lock = Lock { file, run };
-    if !killed.is_empty() {
-        end_steps(cx, &killed)?;
+    Lock::of(cx, file, path)
+}
+
+/// As [`take`]; `None` where another run has it.
+///
+/// # Errors
+/// When the file cannot be opened or locked.
+pub fn try_take(cx: &Cx, path: &Path) -> anyhow::Result<Option<Lock>> {
+    let file = open(path)?;
+    if locked(&file, path)? {
+        Lock::of(cx, file, path).map(Some)
+    } else {
+        Ok(None)
     }
-    Ok(lock)
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    if let Some(parent) = path.parent() {
+        fsx::create_dir_all(parent)?;
+    }
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("failed to open `{}`", path.display()))
+}
+
+fn locked(file: &File, path: &Path) -> anyhow::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("failed to lock `{}`", path.display()))
+        }
+    }
 }
 
 fn write_at_start(mut file: &File, text: &str) -> std::io::Result<()> {

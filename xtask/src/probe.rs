@@ -17,6 +17,16 @@ pub enum Finding {
     Unreachable(String),
 }
 
+const NOBODY_LISTENS: &str = "connection refused: nothing listens there";
+
+impl Finding {
+    /// Whether the port is nobody's: there is no use in looking for who has it.
+    #[must_use]
+    pub fn nobody_listens(&self) -> bool {
+        matches!(self, Finding::Unreachable(why) if why == NOBODY_LISTENS)
+    }
+}
+
 /// A finding and how long it took.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -93,7 +103,7 @@ fn read_health(body: &str) -> (Option<String>, Option<String>) {
 fn io_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused: nothing listens there".to_owned(),
+        ErrorKind::ConnectionRefused => NOBODY_LISTENS.to_owned(),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer in time".to_owned(),
         ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::ConnectionAborted => {
             "it closed the connection without an answer".to_owned()

@@ -103,6 +103,18 @@ pub(super) fn check(lab: &Lab) -> anyhow::Result<Ready<'_>> {
     })
 }
 
+pub(super) fn check_optimised(lab: &Lab) -> anyhow::Result<Ready<'_>> {
+    let optimised = lab.released()?;
+    on_all_up(lab, "check-services", move |side| match side {
+        Side::Ours => {
+            let mut command = lab.command(optimised);
+            command.arg("check-services");
+            Ok(command)
+        }
+        Side::Theirs => Ok(script(lab)),
+    })
+}
+
 pub(super) fn check_just(lab: &Lab) -> anyhow::Result<Ready<'_>> {
     let launcher = startup::launcher(lab)?;
     against_just(lab, launcher.into())

@@ -162,10 +162,12 @@ struct Job<'a> {
 impl Job<'_> {
     fn probe(&self, timeout: Duration) -> Row {
         let probed = probe::timed(|| services::probe_service(self.service, self.port, timeout));
+        let held = !probed.finding.nobody_listens();
         let (status, detail) = match probed.finding {
             Finding::Healthy => ("healthy", String::new()),
             Finding::Unhealthy(why) => ("unhealthy", self.with_holder(why)),
-            Finding::Unreachable(why) => ("unreachable", self.with_holder(why)),
+            Finding::Unreachable(why) if held => ("unreachable", self.with_holder(why)),
+            Finding::Unreachable(why) => ("unreachable", why),
         };
         let start = if self.service.command.is_empty() {
             format!("start it; it is looked for at {}", self.endpoint())

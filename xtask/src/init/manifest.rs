@@ -1,6 +1,6 @@
 //! The crate that a workspace gets, the alias that runs it, and its place among the members. Pure.
 
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
 use super::taskfile::quoted;
 use super::{Kind, Options, Plan, Survey};
@@ -110,62 +110,90 @@ fn document(path: &str, text: &str) -> Result<DocumentMut, Fault> {
     })
 }
 
-/// `[alias]` of cargo's configuration.
-pub(super) fn write_alias(
-    survey: &Survey,
-    options: &Options,
-    plan: &mut Plan,
-) -> Result<(), Fault> {
-    // With both, cargo reads the one without a suffix.
-    let path = match survey.files.contains_key(".cargo/config") {
-        true => ".cargo/config",
-        false => ".cargo/config.toml",
-    };
-    let text = survey.files.get(path).map_or("", String::as_str);
-    let mut document = document(path, text)?;
-    let line = format!(
-        "run --quiet --package {} --bin {} --",
-        options.package(),
-        options.name
-    );
-    let alias = document
-        .entry("alias")
-        .or_insert_with(|| Item::Table(Table::new()));
-    let Some(alias) = alias.as_table_like_mut() else {
-        plan.note(
-            Kind::Conflict,
-            path,
-            0,
-            "`alias` is no table: the alias was not added",
-        );
-        return Ok(());
-    };
-    match alias.get(&options.name) {
-        Some(there) if there.as_str() == Some(line.as_str()) => return Ok(()),
-        Some(_) if !options.force => {
-            plan.note(
-                Kind::Conflict,
-                path,
-                0,
-                format!(
-                    "the alias `{}` is there already, and stays as it is; `--force` replaces it",
-                    options.name
-                ),
-            );
-            return Ok(());
-        }
-        _ => {
-            alias.insert(&options.name, value(line));
-        }
-    }
-    plan.write(survey, path, with_line_ends(&document.to_string(), text));
-    Ok(())
+/// What `cargo xtask` is built with, at the end of the root manifest.
+const PROFILE: &str = "
+# What `cargo {name}` is built with: quick to build from nothing, and in a directory of its own, `target/tool`,
+# so that it neither waits for the workspace's builds nor is undone by them.
+[profile.tool]
+inherits = \"dev\"
+debug = false
+incremental = false
+";
+
+/// The alias in cargo's configuration.
+pub(super) struct Alias {
+    /// With both, cargo reads the one without a suffix.
+    path: &'static str,
+    line: String,
+    document: DocumentMut,
+    /// It is the user's own, and stays.
+    pub(super) theirs: bool,
 }
 
-/// The root manifest: the new crate is a member, and none that a plain `cargo build` means.
-pub(super) fn write_members(
+impl Alias {
+    /// # Errors
+    /// When the configuration is no TOML.
+    pub(super) fn of(survey: &Survey, options: &Options) -> Result<Alias, Fault> {
+        let path = match survey.files.contains_key(".cargo/config") {
+            true => ".cargo/config",
+            false => ".cargo/config.toml",
+        };
+        let text = survey.files.get(path).map_or("", String::as_str);
+        let document = document(path, text)?;
+        let line = format!(
+            "run --quiet --profile tool --package {} --bin {} --",
+            options.package(),
+            options.name
+        );
+        let theirs = match document.get("alias") {
+            None => false,
+            Some(table) => match table.as_table_like() {
+                None => true,
+                Some(table) => table
+                    .get(&options.name)
+                    .is_some_and(|it| !options.force && it.as_str() != Some(&line)),
+            },
+        };
+        Ok(Alias {
+            path,
+            line,
+            document,
+            theirs,
+        })
+    }
+
+    /// Adds it, unless there is one of the user's: that is noted.
+    pub(super) fn write(mut self, survey: &Survey, options: &Options, plan: &mut Plan) {
+        let table = self
+            .document
+            .entry("alias")
+            .or_insert_with(|| Item::Table(Table::new()));
+        let why = match table.as_table_like_mut() {
+            None => "`alias` is no table: the alias was not added".to_owned(),
+            Some(_) if self.theirs => format!(
+                "the alias `{}` is there already, and stays as it is; `--force` replaces it",
+                options.name
+            ),
+            Some(table) => {
+                if table.get(&options.name).and_then(Item::as_str) != Some(&self.line) {
+                    table.insert(&options.name, value(self.line));
+                    let text = survey.files.get(self.path).map_or("", String::as_str);
+                    let new = with_line_ends(&self.document.to_string(), text);
+                    plan.write(survey, self.path, new);
+                }
+                return;
+            }
+        };
+        plan.note(Kind::Conflict, self.path, 0, why);
+    }
+}
+
+/// The root manifest: the new crate is a member, and none that a plain `cargo build` means; with the profile
+/// that it is built with, where our alias starts it.
+pub(super) fn write_root(
     survey: &Survey,
     options: &Options,
+    alias: &Alias,
     plan: &mut Plan,
 ) -> Result<(), Fault> {
     let path = "Cargo.toml";
@@ -224,7 +252,22 @@ pub(super) fn write_members(
             push(workspace, "default-members", entry);
         }
     }
-    plan.write(survey, path, with_line_ends(&document.to_string(), text));
+    let profiles = document.get_mut("profile");
+    let wanted = !alias.theirs && profiles.as_ref().is_none_or(|it| it.get("tool").is_none());
+    let mut text_of_profile = String::new();
+    match profiles.and_then(Item::as_inline_table_mut) {
+        // A section cannot be added to a table in one line.
+        Some(inline) if wanted => {
+            let tool = [("debug", false), ("incremental", false)].into_iter();
+            let mut tool: InlineTable = tool.collect();
+            tool.insert("inherits", "dev".into());
+            inline.insert("tool", tool.into());
+        }
+        _ if wanted => text_of_profile = PROFILE.replace("{name}", &options.name),
+        _ => {}
+    }
+    let new = document.to_string() + &text_of_profile;
+    plan.write(survey, path, with_line_ends(&new, text));
     Ok(())
 }
 

@@ -318,7 +318,7 @@ pub fn port_holders(port: u16) -> Vec<Holder> {
     {
         let tables: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
             .iter()
-            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .filter_map(|path| read_at_once(path).ok())
             .collect();
         let sockets: Vec<String> = answering(&tables, port)
             .into_iter()
@@ -350,6 +350,22 @@ pub fn port_holders(port: u16) -> Vec<Holder> {
             .output();
         let text = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
         parse_lsof(&text.unwrap_or_default())
+    }
+}
+
+/// A table of the kernel's, with as few reads as can be: for each, the kernel goes through all its hash
+/// buckets of connections again, which takes a millisecond on a machine with much memory.
+#[cfg(target_os = "linux")]
+fn read_at_once(path: &str) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut file = std::fs::File::open(path)?;
+    let mut text = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            length => text.extend_from_slice(&buffer[..length]),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::scram;
 use super::server::{self, Programs};
 use super::template::Template;
 use super::url::DbUrl;
@@ -355,8 +356,9 @@ impl Cluster {
         }
         let staging = self.fresh_staging()?;
         let password = random_password()?;
+        let verifier = scram::verifier_of_random(&password, random_bytes()?);
         let password_file = self.password_file();
-        fsx::atomic_write(&password_file, password.as_bytes(), fsx::Access::Private)?;
+        fsx::atomic_write(&password_file, verifier.as_bytes(), fsx::Access::Private)?;
         self.user.give(&password_file)?;
         let mut command = self.command(&programs.path("initdb"));
         command
@@ -599,10 +601,16 @@ fn free_port() -> anyhow::Result<u16> {
 }
 
 /// 32 letters and digits from the operating system's generator: 190 bits.
+fn random_bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    Ok(bytes)
+}
+
+/// 192 bits.
 fn random_password() -> anyhow::Result<String> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    let bytes: [u8; 32] = random_bytes()?;
     Ok(bytes
         .iter()
         .map(|byte| char::from(ALPHABET[usize::from(byte % 64)]))

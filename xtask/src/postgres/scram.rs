@@ -22,6 +22,22 @@ pub(super) enum Refusal {
     TooLate,
 }
 
+/// What PostgreSQL keeps of a random password, in place of the password: `CREATE ROLE`, `ALTER ROLE` and
+/// initdb's `--pwfile` take it as it is (PostgreSQL's manual, `pg_authid.rolpassword`).
+///
+/// One round: the rounds are there to make guessing a short password slow, and cost every login of every
+/// client 3 ms and more. Nobody guesses a random one of 128 bits or more, however quick a guess is; do not
+/// use this for one that a person has chosen.
+pub(super) fn verifier_of_random(password: &str, salt: [u8; 16]) -> String {
+    // One round of PBKDF2 is one HMAC.
+    let salted = HMAC::mac([&salt[..], &[0, 0, 0, 1]].concat(), password.as_bytes());
+    let stored_key = Hash::hash(&HMAC::mac(b"Client Key", salted));
+    let server_key = HMAC::mac(b"Server Key", salted);
+    let [salt, stored_key, server_key] =
+        [&salt[..], &stored_key, &server_key].map(|it| BASE64.encode(it));
+    format!("SCRAM-SHA-256$1:{salt}${stored_key}:{server_key}")
+}
+
 /// One exchange.
 pub(super) struct Scram {
     password: String,
@@ -181,6 +197,30 @@ mod tests {
         ] {
             let answer = Scram::new("p", "n".to_owned()).answer(bad, later());
             assert_eq!(answer, Err(Refusal::Nonsense), "{bad}");
+        }
+    }
+
+    /// What the server keeps is what it needs to check an answer and to sign its own (RFC 5802, section 3).
+    #[test]
+    fn the_verifier_accepts_the_password_and_no_other() {
+        let verifier = verifier_of_random("from a generator", [7; 16]);
+        let (rounds, keys) = verifier
+            .strip_prefix("SCRAM-SHA-256$")
+            .and_then(|it| it.split_once('$'))
+            .unwrap();
+        let (rounds, salt) = rounds.split_once(':').unwrap();
+        let (stored_key, server_key) = keys.split_once(':').unwrap();
+        let challenge = format!("r=nX,s={salt},i={rounds}");
+        let signed = format!("n=,r=n,{challenge},c=biws,r=nX");
+        let signature = HMAC::mac(signed.as_bytes(), BASE64.decode(stored_key).unwrap());
+        for (password, good) in [("from a generator", true), ("from a generatoR", false)] {
+            let mut scram = Scram::new(password, "n".to_owned());
+            let answer = scram.answer(&challenge, later()).unwrap();
+            let proof = BASE64.decode(answer.rsplit_once("p=").unwrap().1).unwrap();
+            let client_key: Vec<u8> = proof.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+            assert_eq!(BASE64.encode(Hash::hash(&client_key)) == stored_key, good);
+            let last = HMAC::mac(signed.as_bytes(), BASE64.decode(server_key).unwrap());
+            assert_eq!(scram.verify(&format!("v={}", BASE64.encode(last))), good);
         }
     }
 

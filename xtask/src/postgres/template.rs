@@ -20,7 +20,7 @@ use crate::hex;
 use crate::platform;
 
 /// Changes when what initdb is told does.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 /// One that nobody has used for so long is removed when a new one is made.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 

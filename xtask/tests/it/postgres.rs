@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -198,6 +199,18 @@ fn the_embedded_cluster_starts_once_answers_and_stops() {
         .code(0)
         .says("Stopped PostgreSQL");
     fixture.run(&["db", "stop"]).code(0).says("was not running");
+    // What the server keeps is neither the password nor dear to check.
+    let status = fixture.run(&["--format", "json", "db", "status"]).json();
+    let global = Path::new(status["directory"].as_str().unwrap())
+        .join("data")
+        .join("global");
+    let kept: Vec<String> = std::fs::read_dir(global)
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.ok()?.path()).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    assert!(kept.iter().any(|it| it.contains("SCRAM-SHA-256$1:")));
+    assert!(!kept.iter().any(|it| it.contains(&password)));
     fixture.run(&["db", "start"]).code(0);
     assert_eq!(
         fixture.run(&["db", "url"]).stdout(),

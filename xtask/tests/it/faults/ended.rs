@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::commands::{Does, Shop, Spec, named, that};
 use super::held::{self, Snapshot};
 use super::table::{Row, factor, names, record};
-use crate::support::living;
+use crate::support::{Fixture, Run, living, mark, marked, server};
 
 /// Whom a signal reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn hit(shop: &Shop, spec: &Spec, signal: Signal, to: To, moment: Moment) -> Hit 
                     "{}: {what} was never so: {ended:?}",
                     spec.name
                 );
-                thread::sleep(Duration::from_micros(300));
+                thread::sleep(Duration::from_millis(1));
             }
             thread::sleep(delay);
         }
@@ -217,19 +217,24 @@ fn what_reads() {
 
 #[test]
 fn what_writes() {
-    let rows = ALL.map(|signal| {
-        spread(
-            &that(Does::Writes),
-            signal,
-            &BOTH,
-            4,
-            "every file is the old or the new one, whole; the next run does its work and removes \
-             temporary files",
-        )
-    });
+    // A copy of this whole program is no matter of milliseconds where it was built for debugging.
+    let (large, small): (Vec<Spec>, Vec<Spec>) = that(Does::Writes)
+        .into_iter()
+        .partition(|it| it.name == "install-launcher");
+    let rows: Vec<Row> = ALL
+        .into_iter()
+        .flat_map(|signal| {
+            [
+                spread(&small, signal, &BOTH, 4, WHOLE),
+                spread(&large, signal, &[To::Alone], 2, WHOLE),
+            ]
+        })
+        .collect();
     record("ended::what_writes", &rows);
 }
 
+const WHOLE: &str = "every file is the old or the new one, whole; the next run does its work and removes \
+                     temporary files";
 const KILLED: &str = "what it ran ends by itself, or the next run or `services stop` finds and ends it; \
                       the next run works";
 const LISTENED: &str = "it ends with 130 and has ended all that it started; the next run works";
@@ -250,6 +255,31 @@ const SERVICES: [&str; 5] = [
 fn services_by_sigkill() {
     let row = spread(&some(&SERVICES), Signal::SIGKILL, &BOTH, 3, KILLED);
     record("ended::services_by_sigkill", &[row]);
+}
+
+/// A service that was started for a command ends with the next command, not as late as by `services stop`.
+#[test]
+fn a_service_that_has_just_begun_is_known() {
+    let shop = Shop::new();
+    let spec = named("with-services");
+    let whole = Whole::of(&shop);
+    let points = 3 * factor();
+    for n in 0..points {
+        let moment = Moment::Once(
+            "a service has begun",
+            |shop| living(&shop.mark).len() > 1,
+            Duration::from_micros(200) * n,
+        );
+        point(&shop, &spec, &whole, Signal::SIGKILL, To::Alone, moment);
+    }
+    let row = Row {
+        fault: "SIGKILL to it alone, in the very moment in which a service begins".to_owned(),
+        commands: names(["with-services"]),
+        points: "3: as soon as there is a process, 0.2 and 0.4 ms later".to_owned(),
+        held: "the next run takes the service over, and ends it when its command has ended"
+            .to_owned(),
+    };
+    record("ended::a_service_that_has_just_begun_is_known", &[row]);
 }
 
 #[test]
@@ -303,7 +333,7 @@ fn the_database_is_being_made(shop: &Shop) -> bool {
 }
 
 /// Moments of the commands that make, start, stop or change a PostgreSQL.
-fn states(name: &str) -> Vec<Moment> {
+fn states(name: &str, all_of_them: bool) -> Vec<Moment> {
     let none = Duration::ZERO;
     let ms = Duration::from_millis;
     let all = match name {
@@ -340,6 +370,12 @@ fn states(name: &str) -> Vec<Moment> {
         ],
         new => panic!("`{new}` is new: say here when it is to be ended"),
     };
+    // One of each command, where the others would be the same over again.
+    let all = match name {
+        _ if all_of_them => all,
+        "db start" => vec![all[1], all[3]],
+        _ => vec![all[all.len() - 1]],
+    };
     // A long run goes further into each.
     let further = |moment: &Moment, n: u32| match *moment {
         Moment::After(delay) => Moment::After(delay + ms(7) * n),
@@ -351,7 +387,7 @@ fn states(name: &str) -> Vec<Moment> {
 }
 
 /// As [`spread`], at [`states`].
-fn database(signal: Signal, whom: &[To], held: &str) -> Row {
+fn database(signal: Signal, to: To, all_of_them: bool, held: &str) -> Row {
     let shop = Shop::new();
     let specs = that(Does::Database);
     let mut moments = Vec::new();
@@ -359,12 +395,9 @@ fn database(signal: Signal, whom: &[To], held: &str) -> Row {
         spec.prepare(&shop);
         spec.works(&shop, spec.name);
         let whole = Whole::of(&shop);
-        let states = states(spec.name);
-        for (to, moment) in whom
-            .iter()
-            .flat_map(|to| states.iter().map(move |it| (to, it)))
-        {
-            point(&shop, spec, &whole, signal, *to, *moment);
+        let states = states(spec.name, all_of_them);
+        for moment in &states {
+            point(&shop, spec, &whole, signal, to, *moment);
         }
         moments.extend(states.iter().map(|moment| match moment {
             Moment::After(delay) => format!("{} ms of `{}`", delay.as_millis(), spec.name),
@@ -373,40 +406,153 @@ fn database(signal: Signal, whom: &[To], held: &str) -> Row {
     }
     shop.ends("at the end");
     Row {
-        fault: format!("{signal} to {}", shown(whom)),
+        fault: format!("{signal} to {}", shown(&[to])),
         commands: names(specs.iter().map(|it| it.name)),
-        points: format!("{}: {}", moments.len() * whom.len(), moments.join("; ")),
+        points: format!("{}: {}", moments.len(), moments.join("; ")),
         held: held.to_owned(),
     }
 }
 
+const DATABASE: &str = "no cluster and no database is believed that is not whole; an initdb or xtask-db that \
+                        was left is ended by the next run, which works: one server, all migrations applied";
+const AND_130: &str = "the same, and it ends with 130";
+
 #[test]
 fn the_database_by_sigkill() {
-    let row = database(
-        Signal::SIGKILL,
-        &BOTH,
-        "no cluster and no database is believed that is not whole; an initdb that was left is ended by \
-         the next run, which works: one server, all migrations applied",
-    );
+    let row = database(Signal::SIGKILL, To::Alone, true, DATABASE);
     record("ended::the_database_by_sigkill", &[row]);
 }
 
 #[test]
+fn the_database_by_sigkill_to_all() {
+    let row = database(Signal::SIGKILL, To::Group, false, "the same");
+    record("ended::the_database_by_sigkill_to_all", &[row]);
+}
+
+#[test]
 fn the_database_by_sigterm() {
-    let row = database(
-        Signal::SIGTERM,
-        &[To::Alone],
-        "the same, and it ends with 130",
-    );
+    let row = database(Signal::SIGTERM, To::Alone, false, AND_130);
     record("ended::the_database_by_sigterm", &[row]);
 }
 
 #[test]
 fn the_database_by_sigint() {
-    let row = database(
-        Signal::SIGINT,
-        &[To::Group],
-        "the same, and it ends with 130",
-    );
+    let row = database(Signal::SIGINT, To::Group, false, AND_130);
     record("ended::the_database_by_sigint", &[row]);
+}
+
+/// What a program of ours has said by then is no answer, and its end no failure.
+#[test]
+fn what_a_program_was_asked_is_not_answered_by_its_end() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shop = Shop::new();
+    // A git that tells the whole group, as a terminal does, and is the first to end.
+    let git = shop
+        .fixture
+        .file("bin/git", "#!/bin/sh\nkill -s \"$SIGNAL\" 0\nsleep 10\n");
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", git.parent().unwrap().display());
+    let asked = ["clean-artifacts", "ci scope"];
+    for (name, signal) in asked.iter().flat_map(|it| [(it, "TERM"), (it, "INT")]) {
+        let mut command = named(name).command(&shop);
+        command.env("PATH", &path).env("SIGNAL", signal);
+        let run = Run::of(command.process_group(0)).code(130);
+        assert_eq!(run.stderr(), "", "{name}");
+    }
+    held::no_process_left(&shop.mark, PATIENCE, "at the end");
+    let row = Row {
+        fault: "SIGTERM and SIGINT to its group, where `git` is the first to end".to_owned(),
+        commands: names(asked),
+        points: "2 for each command: while `git` is asked".to_owned(),
+        held: "it ends with 130 and says nothing; `git` is no failure".to_owned(),
+    };
+    record(
+        "ended::what_a_program_was_asked_is_not_answered_by_its_end",
+        &[row],
+    );
+}
+
+/// A step that would go on for long beside the next run's.
+#[test]
+fn a_step_that_a_killed_run_has_left_is_ended_by_the_next() {
+    let fixture = Fixture::new(&format!(
+        "[setup.app]\noutputs = [\"made\"]\ncommands = [[{:?}, \"until\", \"made\"]]\n",
+        server()
+    ));
+    let mark = mark();
+    let mut first = marked(&fixture, &mark, &["setup"]).spawn().unwrap();
+    let runs = || fixture.path("made.runs").exists();
+    until("the step runs", runs);
+    send(&first, Signal::SIGKILL, To::Alone);
+    first.wait().unwrap();
+    let left = living(&mark);
+    assert_eq!(left.len(), 1, "the step");
+    fs::remove_file(fixture.path("made.runs")).unwrap();
+    let second = marked(&fixture, &mark, &["setup"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the step runs again", runs);
+    assert!(!living(&mark).contains(&left[0]), "two at once");
+    fixture.file("made", "");
+    let output = second.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let ending = format!(
+        "Ending what a run that was killed has left (pid {})",
+        left[0]
+    );
+    assert!(said.contains(&ending), "{said}");
+    // A run that ended well leaves no name: its lock file says nothing.
+    let lock = fixture.path("target/xtask/setup/app.lock");
+    assert_eq!(fs::read_to_string(lock).unwrap(), "");
+    held::no_process_left(&mark, PATIENCE, "at the end");
+    let row = Row {
+        fault: "SIGKILL to it alone, while a step would run for long".to_owned(),
+        commands: names(["setup"]),
+        points: "1: the step has begun".to_owned(),
+        held: "the next run ends the step that was left, and says so, before it begins its own"
+            .to_owned(),
+    };
+    record(
+        "ended::a_step_that_a_killed_run_has_left_is_ended_by_the_next",
+        &[row],
+    );
+}
+
+/// As after a start that was killed, for as long as one likes.
+#[test]
+fn a_server_that_does_not_answer_yet_is_waited_for() {
+    let shop = Shop::new();
+    shop.run("db start");
+    let url = shop.run("db url").stdout();
+    let file = fs::read_to_string(shop.home().join("data").join("postmaster.pid")).unwrap();
+    let pid = Pid::from_raw(file.lines().next().unwrap().parse().unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let start = shop.command(&["db", "start"]).spawn().unwrap();
+    // Longer than one attempt to connect.
+    thread::sleep(Duration::from_millis(2500));
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert!(start.wait_with_output().unwrap().status.success());
+    assert_eq!(shop.run("db url").stdout(), url, "no second server");
+    shop.ends("at the end");
+    let row = Row {
+        fault: "SIGSTOP to the embedded PostgreSQL, as if it were about to start".to_owned(),
+        commands: names(["db start"]),
+        points: "1: 2.5 s long".to_owned(),
+        held: "it is waited for; no second server is started on another port".to_owned(),
+    };
+    record(
+        "ended::a_server_that_does_not_answer_yet_is_waited_for",
+        &[row],
+    );
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "not in time: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }

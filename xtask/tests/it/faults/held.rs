@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::living;
+
+/// From how many bytes on a file is a program.
+const LARGE: u64 = 1 << 20;
 
 /// The files below a directory with what is in them (a link: what it says), by their paths with `/`.
 /// Left out is what others write: `target` (see [`no_lock_is_held`] and [`state_is_whole`] for our part
@@ -21,21 +25,6 @@ impl Snapshot {
         Snapshot(files)
     }
 
-    /// Makes the directory what it was. Directories that were not there stay, empty.
-    pub(super) fn restore(&self, root: &Path) {
-        let now = Snapshot::of(root);
-        for path in now.0.keys().filter(|it| !self.0.contains_key(*it)) {
-            fs::remove_file(root.join(path)).unwrap();
-        }
-        for (path, content) in &self.0 {
-            if now.0.get(path) != Some(content) {
-                let path = root.join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, content).unwrap();
-            }
-        }
-    }
-
     /// Without the URL of the embedded PostgreSQL in `.env`, which is another one for each cluster; it
     /// must be whole.
     #[track_caller]
@@ -43,7 +32,9 @@ impl Snapshot {
         if let Some(text) = self.0.get_mut(".env") {
             let whole = String::from_utf8(text.clone()).unwrap();
             assert!(whole.ends_with('\n'), "{whole}");
-            let lines = whole.lines().map(|line| match line.split_once("://") {
+            // The comment beside it says which value was ours.
+            let all = whole.lines().filter(|it| !it.starts_with("# xtask: "));
+            let lines = all.map(|line| match line.split_once("://") {
                 Some((name, url)) => {
                     assert!(url.ends_with("/shop"), "{line}");
                     name
@@ -60,6 +51,19 @@ impl Snapshot {
         let all = self.0.keys().map(String::as_str);
         all.filter(|it| is_temporary(it)).collect()
     }
+}
+
+/// What is in a file; of a large one, its size and its end.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut content = Vec::new();
+    if size > LARGE {
+        content.extend_from_slice(size.to_string().as_bytes());
+        file.seek(io::SeekFrom::End(-4096))?;
+    }
+    file.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn is_temporary(path: &str) -> bool {
@@ -86,10 +90,10 @@ fn collect(root: &Path, shown: &str, files: &mut BTreeMap<String, Vec<u8>>) {
         } else if kind.is_symlink() {
             let to = fs::read_link(entry.path()).unwrap_or_default();
             files.insert(path, to.as_os_str().as_encoded_bytes().to_vec());
-        } else if !name.ends_with(".log") {
-            if let Ok(content) = fs::read(entry.path()) {
-                files.insert(path, content);
-            }
+        } else if !name.ends_with(".log")
+            && let Ok(content) = content(&entry.path())
+        {
+            files.insert(path, content);
         }
     }
 }
