@@ -43,17 +43,25 @@ impl Lock {
 impl Lock {
     /// Of a file that is locked now: it names us, once the steps of whoever it named have ended.
     fn of(cx: &Cx, mut file: File, path: &Path) -> anyhow::Result<Lock> {
-        let mut killed = String::new();
-        file.read_to_string(&mut killed)
+        let mut killed = Vec::new();
+        file.read_to_end(&mut killed)
             .with_context(|| format!("failed to read `{}`", path.display()))?;
         if !killed.is_empty() {
-            end_steps(cx, &killed)?;
+            // What is no name of ours is that of no step.
+            end_steps(cx, &String::from_utf8_lossy(&killed))?;
         }
         let own = std::process::id();
         let run = format!("{own}-{}", platform::start_time(own).unwrap_or_default());
-        file.set_len(0)
-            .and_then(|()| write_at_start(&file, &run))
-            .with_context(|| format!("failed to write `{}`", path.display()))?;
+        let failed = || format!("failed to write `{}`", path.display());
+        file.set_len(0).with_context(failed)?;
+        if let Err(error) = write_at_start(&file, &run).with_context(failed) {
+            // On a full disk, services and servers can still be stopped: unless we are killed while we
+            // do so, nobody needs our name.
+            file.set_len(0).with_context(failed)?;
+            if !fsx::is_full(&error) {
+                return Err(error);
+            }
+        }
         Ok(Lock { file, run })
     }
 }

@@ -132,6 +132,7 @@ fn run_with(disk: &Disk, shop: &Shop, spec: &Spec, left: Left, whole: &[Snapshot
         assert!(own.is_some_and(|it| it.contains('`')), "{when}: {run}");
     }
     disk.clear();
+    assert!(enough || spec.name != "services stop", "{when}: {run}");
     if spec.does == Does::Runs && !enough {
         // What it has started has ended.
         shop.ends(&when);
