@@ -139,8 +139,10 @@ fn without_a_path() {
         "init",
     ];
     let shop = Shop::new();
-    let specs = quick();
-    for (what, path) in [("no PATH", None), ("an empty PATH", Some(""))] {
+    for (what, path, specs) in [
+        ("no PATH", None, quick()),
+        ("an empty PATH", Some(""), quickest()),
+    ] {
         let change = |mut command: Command| {
             match path {
                 Some(path) => command.env("PATH", path),
@@ -168,7 +170,7 @@ fn without_a_path() {
         "surroundings::without_a_path",
         &[Row {
             fault: "no PATH, and an empty one".to_owned(),
-            commands: all_names(&specs),
+            commands: all_names(&quick()),
             points: "2".to_owned(),
             held: format!("each does its work, or names the program that it lacks: {lost}"),
         }],
@@ -306,7 +308,7 @@ fn bytes(text: &[u8]) -> &OsStr {
 #[test]
 fn with_variables_that_are_no_text() {
     let shop = Shop::new();
-    let specs = quick();
+    let specs = quickest();
     let foreign = |mut command: Command| {
         command.env(bytes(b"A_NAME\xff"), "x");
         command.env("A_VALUE", bytes(b"\xfe\xff"));
@@ -383,7 +385,7 @@ fn with_variables_that_are_no_text() {
 #[test]
 fn with_ten_thousand_variables() {
     let shop = Shop::new();
-    let specs = quick();
+    let specs = quickest();
     let many = |mut command: Command| {
         for n in 0..10_000 {
             command.env(format!("VARIABLE_{n}"), "x".repeat(85));
@@ -509,13 +511,14 @@ fn with_a_directory_that_is_gone() {
 #[test]
 fn with_no_place_for_temporary_files() {
     let shop = Shop::new();
-    let specs = quick();
     let relative = |mut command: Command| {
         command.env("TMPDIR", "no/such/directory");
         command
     };
     // Only as root the database lies there.
     let uses = ["db start", "db stop", "db status", "db url", "init"];
+    let further = ["services start", "setup-env", "tasks docs", "setup"];
+    let specs: Vec<Spec> = uses.into_iter().chain(further).map(named).collect();
     each(&shop, "a relative TMPDIR", &specs, relative, |spec| {
         if uses.contains(&spec.name) {
             Ends::WellOrSays(&["`no/such/directory`, is not an absolute path"])
