@@ -190,6 +190,12 @@ impl Shop {
         fs::read_to_string(self.fixture.path(path)).unwrap_or_default()
     }
 
+    /// How often the fixture cargo was asked to install something, since the command was prepared.
+    pub(super) fn installs(&self) -> usize {
+        let calls = self.read("calls.log");
+        calls.lines().filter(|it| it.starts_with("install")).count()
+    }
+
     /// The calls of the fixture cargo so far.
     fn calls(&self) -> usize {
         self.read("calls.log").lines().count()
