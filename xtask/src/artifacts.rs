@@ -170,7 +170,7 @@ fn find(
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         let name = entry.file_name();
-        let name = name.to_str().unwrap_or("");
+        let name = name.to_string_lossy();
         if name == ".git" {
             continue;
         }
@@ -179,7 +179,7 @@ fn find(
         } else {
             &rule.files
         };
-        if matches(patterns, name) {
+        if matches(patterns, &name) {
             let path = entry.path();
             if !looked.contains(&path) {
                 found.push(path);

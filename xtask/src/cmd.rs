@@ -281,6 +281,30 @@ mod tests {
         check_names::<NoCommands>().unwrap();
     }
 
+    /// One would get the other's value, without a word: clap hands global flags down by these names.
+    #[test]
+    fn no_argument_of_a_command_has_the_name_of_a_global_flag() {
+        fn check(command: &clap::Command, global: &[&str]) {
+            for argument in command.get_arguments().filter(|it| !it.is_global_set()) {
+                let (name, id) = (command.get_name(), argument.get_id().as_str());
+                assert!(!global.contains(&id), "`{id}` of `{name}`");
+            }
+            for command in command.get_subcommands() {
+                check(command, global);
+            }
+        }
+        let line = command_line::<NoCommands>();
+        let global: Vec<&str> = line
+            .get_arguments()
+            .filter(|it| it.is_global_set())
+            .map(|it| it.get_id().as_str())
+            .collect();
+        assert!(global.contains(&"directory"), "{global:?}");
+        for command in line.get_subcommands() {
+            check(command, &global);
+        }
+    }
+
     #[test]
     fn clap_has_nothing_against_the_command_line() {
         command_line::<NoCommands>().debug_assert();

@@ -1,6 +1,7 @@
 //! The context that every command gets: built once, passed first.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -23,6 +24,8 @@ pub struct Cx {
     pub term: Term,
     /// The process environment that is valid Unicode, read once.
     pub env: BTreeMap<String, String>,
+    /// The rest of it, whose names or values are not Unicode. Children inherit it.
+    pub not_unicode: BTreeMap<OsString, OsString>,
     /// The whole command line: what completions are made of.
     pub(crate) command_line: fn() -> clap::Command,
     config: OnceLock<Config>,
@@ -70,14 +73,30 @@ impl Cx {
             Err(_) if place == Place::Anywhere => cwd.clone(),
             found => found?,
         };
-        let env = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        if place == Place::Workspace && root.to_str().is_none() {
+            // cargo's own `metadata` fails there, and so does cargo-make.
+            return Err(Fault::usage(format!(
+                "the path of the workspace `{}` is not valid Unicode",
+                root.display()
+            ))
+            .hint("rename the directory: cargo cannot work in it, either")
+            .into());
+        }
+        let mut env = BTreeMap::new();
+        let mut not_unicode = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+                env.insert(name.to_owned(), value.to_owned());
+            } else {
+                not_unicode.insert(name, value);
+            }
+        }
         Ok(Cx {
             root,
             cwd,
             term,
             env,
+            not_unicode,
             command_line: cmd::command_line::<NoCommands>,
             config: OnceLock::new(),
         })
@@ -114,10 +133,8 @@ impl Cx {
     /// Cargo's target directory: `CARGO_TARGET_DIR`, else `target` under the root.
     #[must_use]
     pub fn target_dir(&self) -> PathBuf {
-        match self.env.get("CARGO_TARGET_DIR") {
-            Some(dir) if !dir.is_empty() => self.root.join(dir),
-            _ => self.root.join("target"),
-        }
+        let named = self.os("CARGO_TARGET_DIR");
+        self.root.join(named.unwrap_or("target".as_ref()))
     }
 
     /// Where we keep state of our own (logs, pid files, the embedded cluster): `target/xtask`.
@@ -128,10 +145,16 @@ impl Cx {
 
     /// The cargo to call: the one that runs us, else the one on PATH.
     #[must_use]
-    pub fn cargo(&self) -> String {
-        self.env
-            .get("CARGO")
-            .cloned()
-            .unwrap_or_else(|| "cargo".to_owned())
+    pub fn cargo(&self) -> &OsStr {
+        self.os("CARGO").unwrap_or("cargo".as_ref())
+    }
+
+    /// A variable of the process that names a file or a directory, which need not be Unicode; an empty
+    /// one is none.
+    #[must_use]
+    pub fn os(&self, name: &str) -> Option<&OsStr> {
+        let unicode = self.env.get(name).map(OsStr::new);
+        let value = unicode.or_else(|| Some(self.not_unicode.get(OsStr::new(name))?.as_os_str()));
+        value.filter(|it| !it.is_empty())
     }
 }

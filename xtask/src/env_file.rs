@@ -79,6 +79,14 @@ impl Template {
         template
     }
 
+    /// The variables that the text refers to.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Variable { name, .. } => Some(name.as_str()),
+        })
+    }
+
     fn push(&mut self, c: char) {
         if let Some(Part::Text(text)) = self.0.last_mut() {
             text.push(c);

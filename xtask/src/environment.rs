@@ -5,6 +5,7 @@
 //! the result is an overlay for children.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -74,10 +75,15 @@ impl Environment {
     /// Composes the environment.
     ///
     /// # Errors
-    /// A malformed or missing dotenv file, an unknown profile or target, a circle of references.
+    /// A malformed or missing dotenv file, an unknown profile or target, a circle of references, a value
+    /// of the process that is not Unicode where one is asked for.
     pub fn resolve(cx: &Cx, choice: &Choice) -> anyhow::Result<Environment> {
         let mut layers = lower_layers(cx, choice)?;
         layers.push(read_layer(cx, Path::new(".env"), false)?);
+        let config = cx.config()?;
+        let url = config.database.iter().map(|it| it.url_env.as_str());
+        let required = config.env.required.iter().map(String::as_str);
+        check_unicode(&layers, url.chain(required), &cx.not_unicode)?;
         compose(&layers, &cx.env)
     }
 
@@ -189,6 +195,27 @@ fn read_layer(cx: &Cx, file: &Path, required: bool) -> anyhow::Result<Layer> {
         .into_iter()
         .map(|it| (it.name, it.value, Origin::File(shown.clone(), it.line)))
         .collect())
+}
+
+/// The process wins over the layers, so that its value is theirs: one that is not Unicode cannot be
+/// written to a dotenv file, be compared, or be a part of another value.
+fn check_unicode<'a>(
+    layers: &'a [Layer],
+    asked_for: impl Iterator<Item = &'a str>,
+    not_unicode: &BTreeMap<OsString, OsString>,
+) -> Result<(), Fault> {
+    let layered = layers.iter().flatten();
+    let named = layered.flat_map(|(name, value, _)| value.variables().chain([name.as_str()]));
+    match named
+        .chain(asked_for)
+        .find(|name| not_unicode.contains_key(OsStr::new(name)))
+    {
+        None => Ok(()),
+        Some(name) => Err(Fault::usage(format!(
+            "the variable `{name}` of the process is not valid Unicode"
+        ))
+        .hint(format!("set `{name}` anew, or unset it"))),
+    }
 }
 
 /// Lays the layers over each other (the last wins), the process over all, and expands.

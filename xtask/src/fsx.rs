@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::error::Fault;
 use crate::glob;
 use crate::platform;
 
@@ -38,7 +39,8 @@ pub fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
 /// not followed by `**`.
 ///
 /// # Errors
-/// When a directory cannot be read; one that is not there holds nothing.
+/// When a directory cannot be read (one that is not there holds nothing), and when a file that matches
+/// has a name that is not Unicode.
 pub fn files_matching(root: &Path, pattern: &str) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let parts: Vec<&str> = pattern.split('/').collect();
@@ -65,6 +67,7 @@ fn collect(
         let path = directory.join(part);
         if rest.is_empty() {
             if path.is_file() {
+                unicode(&path)?;
                 found.push(below(part));
             }
             return Ok(());
@@ -110,10 +113,25 @@ fn collect(
                 collect(&path, below(&name), rest, found)?;
             }
         } else if rest.is_empty() {
+            unicode(&path)?;
             found.push(below(&name));
         }
     }
     Ok(())
+}
+
+/// A path as text.
+///
+/// # Errors
+/// When it is not Unicode (exit 2): another name in its place would be that of no file, or of another.
+pub fn unicode(path: &Path) -> Result<&str, Fault> {
+    path.to_str().ok_or_else(|| {
+        Fault::usage(format!(
+            "the path `{}` is not valid Unicode",
+            path.display()
+        ))
+        .hint("rename it, or take it out of the workspace")
+    })
 }
 
 /// Creates a directory and its parents.
@@ -133,17 +151,57 @@ pub fn create_dir_all(path: &Path) -> anyhow::Result<()> {
 /// When any step fails, with the path; the old content is then still there.
 pub fn atomic_write(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    put(&target, |temporary| {
+        write_new(temporary, content, access)?;
+        keep_mode(&target, temporary, access)
+    })
+    .with_context(|| format!("failed to write `{}`", path.display()))
+}
+
+/// Copies a file with its mode, as [`atomic_write`] writes one.
+///
+/// # Errors
+/// When any step fails, with the path; what was there before is then still there.
+pub fn atomic_copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    put(to, |temporary| fs::copy(from, temporary).map(drop))
+        .with_context(|| format!("failed to write `{}`", to.display()))
+}
+
+/// Makes a file under a temporary name beside its own, then gives it that.
+fn put(target: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> anyhow::Result<()> {
     if let Some(parent) = target.parent() {
         create_dir_all(parent)?;
     }
-    let temporary = temporary_beside(&target);
-    let result = write_new(&temporary, content, access)
-        .and_then(|()| keep_mode(&target, &temporary, access))
-        .and_then(|()| platform::replace(&temporary, &target));
+    remove_leftovers(target);
+    let temporary = temporary_beside(target);
+    let result = make(&temporary).and_then(|()| platform::replace(&temporary, target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    result.with_context(|| format!("failed to write `{}`", path.display()))
+    Ok(result?)
+}
+
+/// Removes the temporary files of runs that were killed while they wrote this file: it may hold secrets,
+/// and nobody else would.
+fn remove_leftovers(target: &Path) {
+    let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
+        return;
+    };
+    let prefix = format!(".{}.", name.to_string_lossy());
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let writer = name
+            .to_str()
+            .and_then(|it| {
+                it.strip_prefix(&prefix)?
+                    .strip_suffix(".tmp")?
+                    .split_once('-')
+            })
+            .and_then(|(pid, _)| pid.parse().ok());
+        if writer.is_some_and(|pid| platform::start_time(pid).is_none()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Opens a file to append to, and makes it where it is not there. Several processes can append to it.
@@ -187,6 +245,31 @@ fn keep_mode(old: &Path, new: &Path, access: Access) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether something failed because there was no space left, in whatever terms.
+#[must_use]
+pub fn is_full(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut causes = error.chain().filter_map(|it| it.downcast_ref());
+    causes.any(|it: &io::Error| matches!(it.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+}
+
+/// The system's directory for temporary files.
+///
+/// # Errors
+/// When its name depends on where one stands (exit 2): what is put there would not be found again.
+pub fn temporary_directory() -> Result<PathBuf, Fault> {
+    let path = std::env::temp_dir();
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let variable = if cfg!(windows) { "TMP" } else { "TMPDIR" };
+    Err(Fault::usage(format!(
+        "the directory for temporary files, `{}`, is not an absolute path",
+        path.display()
+    ))
+    .hint(format!("set {variable} to one, or unset it")))
 }
 
 /// The path without links in it; as it is where it cannot be followed.
@@ -253,6 +336,34 @@ mod tests {
                 expected,
                 "{pattern}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_and_what_others_write_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        // No system gives a process this number.
+        let dead = u32::MAX - 3;
+        let living = std::process::id();
+        let gone = format!(".file.{dead}-0.tmp");
+        let stay = [
+            format!(".file.{living}-99.tmp"),
+            format!(".other.{dead}-0.tmp"),
+            ".file.x-0.tmp".to_owned(),
+            ".file.tmp".to_owned(),
+        ];
+        for write in [
+            (|path| atomic_write(path, b"new", Access::Default)) as fn(&Path) -> anyhow::Result<()>,
+            |path| atomic_copy(&path.with_file_name(".file.tmp"), path),
+        ] {
+            for name in stay.iter().chain([&gone]) {
+                fs::write(dir.path().join(name), "half").unwrap();
+            }
+            write(&dir.path().join("file")).unwrap();
+            assert!(!dir.path().join(&gone).exists());
+            for name in &stay {
+                assert!(dir.path().join(name).exists(), "{name}");
+            }
         }
     }
 

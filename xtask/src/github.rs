@@ -59,21 +59,27 @@ pub fn random() -> anyhow::Result<String> {
 /// The file that a variable like `GITHUB_OUTPUT` names.
 #[must_use]
 pub fn file<'a>(cx: &'a Cx, variable: &str) -> Option<&'a Path> {
-    let path = cx.env.get(variable).filter(|path| !path.is_empty())?;
-    Some(Path::new(path))
+    cx.os(variable).map(Path::new)
 }
 
-/// Appends to such a file. Other steps' lines in it stay.
+/// Appends to such a file, all or nothing: the runner reads it even after a step that failed. Other
+/// steps' lines in it stay.
 ///
 /// # Errors
 /// When it cannot be written, with its path and variable.
 pub fn append(path: &Path, variable: &str, text: &str) -> anyhow::Result<()> {
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("failed to append to `{}` ({variable})", path.display()))
+    let append = || {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.append(true).create(true).open(path)?;
+        let before = file.metadata()?;
+        let written = file.write_all(text.as_bytes());
+        if written.is_err() && before.is_file() {
+            // Half a value would pass for a whole one.
+            file.set_len(before.len())?;
+        }
+        written
+    };
+    append().with_context(|| format!("failed to append to `{}` ({variable})", path.display()))
 }
 
 /// Hands values to later steps: appended to `$GITHUB_OUTPUT`, or where there is none, `name=value`

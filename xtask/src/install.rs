@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::Context as _;
-
 use crate::config::Tool;
 use crate::cx::Cx;
 use crate::error::Fault;
@@ -86,7 +84,7 @@ impl<'a> Installer<'a> {
 
     fn install_crate(&self, name: &str, tool: &Tool, crate_name: &str) -> anyhow::Result<()> {
         let cx = self.cx;
-        let _lock = lock::take(cx, &cx.state_dir().join("install.lock"), "installs tools")?;
+        let lock = lock::take(cx, &cx.state_dir().join("install.lock"), "installs tools")?;
         // Another run may have installed it while we waited.
         if self.look(name, tool).health == Health::Ok {
             return Ok(());
@@ -111,7 +109,7 @@ impl<'a> Installer<'a> {
         cx.term
             .status("Installing", &format!("{crate_name} {version} {how}"));
         command.current_dir(&cx.root);
-        self.run(name, &mut command)?;
+        self.run(name, lock.mark(&mut command))?;
         // Half a gigabyte that nobody needs any more.
         let _ = std::fs::remove_dir_all(cx.state_dir().join("install"));
         cx.term.status(
@@ -215,9 +213,8 @@ fn system_command(program: &str, args: &[&str]) -> Command {
 /// Where cargo puts the programs that it installs.
 #[must_use]
 pub fn program_dir(cx: &Cx) -> Option<PathBuf> {
-    cx.env
-        .get("CARGO_INSTALL_ROOT")
-        .or_else(|| cx.env.get("CARGO_HOME"))
+    cx.os("CARGO_INSTALL_ROOT")
+        .or_else(|| cx.os("CARGO_HOME"))
         .map(PathBuf::from)
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
         .map(|it| it.join("bin"))
@@ -228,20 +225,7 @@ pub fn program_dir(cx: &Cx) -> Option<PathBuf> {
 /// # Errors
 /// When it cannot be copied, with the path.
 pub fn program(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let result = (|| {
-        if let Some(parent) = to.parent() {
-            fsx::create_dir_all(parent)?;
-        }
-        let temporary = to.with_extension(format!("{}.new", std::process::id()));
-        let copied = std::fs::copy(from, &temporary)
-            .and_then(|_| std::fs::rename(&temporary, to))
-            .map_err(anyhow::Error::from);
-        if copied.is_err() {
-            let _ = std::fs::remove_file(&temporary);
-        }
-        copied
-    })();
-    result.with_context(|| format!("failed to write `{}`", to.display()))
+    fsx::atomic_copy(from, to)
 }
 
 /// PATH with the directories that user-level installers fill, which a fresh shell may lack:

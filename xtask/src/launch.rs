@@ -17,6 +17,8 @@ use std::time::SystemTime;
 
 pub use alias::{Alias, executable};
 
+use crate::cmd::GlobalArgs;
+use crate::term::Term;
 use crate::{platform, proc, workspace};
 use stamp::Stamp;
 
@@ -86,14 +88,19 @@ fn ask_cargo(args: &[OsString]) -> ExitCode {
 fn become_of(command: &mut Command) -> ExitCode {
     platform::become_of(command).map_or_else(
         |error| {
-            eprintln!(
-                "error: failed to start `{}`: {error:#}",
+            failure(&format!(
+                "failed to start `{}`: {error:#}",
                 proc::display(command)
-            );
-            ExitCode::FAILURE
+            ))
         },
         ExitCode::from,
     )
+}
+
+/// Says why it ends; a stderr that takes nothing is no reason to end otherwise.
+fn failure(message: &str) -> ExitCode {
+    Term::new(&GlobalArgs::default()).error(&anyhow::anyhow!("{message}"));
+    ExitCode::FAILURE
 }
 
 fn cargo() -> OsString {
@@ -145,18 +152,16 @@ impl Place {
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
         let output = command.output().map_err(|error| {
-            eprintln!(
-                "error: failed to start `{}`: {error}",
+            failure(&format!(
+                "failed to start `{}`: {error}",
                 proc::display(&command)
-            );
-            ExitCode::FAILURE
+            ))
         })?;
         if !output.status.success() {
             return Err(proc::exit_of(output.status).into());
         }
         let Some(program) = executable(&String::from_utf8_lossy(&output.stdout)) else {
-            eprintln!("error: cargo names no program that it has built");
-            return Err(ExitCode::FAILURE);
+            return Err(failure("cargo names no program that it has built"));
         };
         if let Some(stamp) = Stamp::of(&self.root, &program, since) {
             // Without it, the next start asks cargo again.

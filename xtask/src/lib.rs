@@ -90,8 +90,15 @@ pub fn run_with<Own: Commands>() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // clap renders help and version to stdout, mistakes to stderr; a closed pipe is fine.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return match error.print() {
+                _ if error.use_stderr() => exit::Exit::Usage,
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    term.error(&anyhow::Error::from(error).context("failed to write to stdout"));
+                    exit::Exit::Failed
+                }
+                _ => exit::Exit::Done,
+            }
+            .into();
         }
     };
     platform::install_interrupt_handler();

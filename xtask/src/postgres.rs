@@ -24,6 +24,7 @@ use crate::env_file;
 use crate::environment::{Choice, Environment, Origin};
 use crate::error::Fault;
 use crate::fsx;
+use crate::lock::{self, Lock};
 use crate::platform;
 use crate::proc;
 use embedded::Cluster;
@@ -163,19 +164,29 @@ pub fn place(cx: &Cx) -> anyhow::Result<Place> {
 pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
     let facts = database(cx)?;
     let mut setup = None;
-    let (url, started) = match place(cx)? {
+    let place = place(cx)?;
+    if let Place::Given(url) = &place
+        && probe_url(cx, facts, url, PROBE_TIMEOUT)? == State::Ready
+    {
+        // Nothing is written, not even a lock file.
+        return Ok(Ensured {
+            url: url.clone(),
+            started: false,
+            setup: None,
+        });
+    }
+    let lock = setup_lock(cx)?;
+    let (url, started) = match place {
         Place::Given(url) => (url, false),
         Place::Embedded(cluster) => {
             if cluster.url()?.is_none() {
                 // A new cluster has no database: what makes one is built while the server starts.
                 setup = Some(Building::start(cx, facts)?);
             }
-            let running = cluster.start(cx, facts)?;
-            remember_url(cx, facts, &running.url)?;
-            (running.url, running.started)
+            start_embedded(cx, facts, &cluster)?
         }
     };
-    let result = make_ready(cx, facts, &url, setup);
+    let result = make_ready(cx, facts, &url, setup, &lock);
     if result.is_err() && started {
         // What this call started does not outlive its failure.
         stop_embedded(cx)?;
@@ -187,11 +198,32 @@ pub fn ensure(cx: &Cx) -> anyhow::Result<Ensured> {
     })
 }
 
+/// Starts the embedded cluster where needed, whatever is in it. Returns its URL, and whether it was
+/// started.
+///
+/// # Errors
+/// When it cannot be made or started, or its URL not be written to `.env`.
+pub fn start_embedded(
+    cx: &Cx,
+    facts: &Database,
+    cluster: &Cluster,
+) -> anyhow::Result<(DbUrl, bool)> {
+    let running = cluster.start(cx, facts)?;
+    if let Err(error) = remember_url(cx, facts, &running.url) {
+        if running.started {
+            stop_embedded(cx)?;
+        }
+        return Err(error);
+    }
+    Ok((running.url, running.started))
+}
+
 fn make_ready(
     cx: &Cx,
     facts: &Database,
     url: &DbUrl,
     setup: Option<Building>,
+    lock: &Lock,
 ) -> anyhow::Result<Option<SetupReport>> {
     let state = settled_state(cx, facts, url)?;
     match state {
@@ -203,7 +235,7 @@ fn make_ready(
                 Some(setup) => setup.finish()?,
                 None => Building::start(cx, facts)?.finish()?,
             };
-            let report = run_setup(cx, facts, url, &program, &[])?;
+            let report = run_setup(cx, facts, url, &program, &[], lock)?;
             match probe_url(cx, facts, url, PROBE_TIMEOUT)? {
                 State::Ready => Ok(Some(report)),
                 state => Err(not_ready(facts, url, &state).into()),
@@ -259,6 +291,10 @@ pub fn hint(facts: &Database, state: &State, given: bool) -> String {
         State::PasswordRejected(_) => format!("correct the user and password in {variable}"),
         State::NoSuchDatabase(_) | State::PgmqMissing | State::MigrationsPending(_) => {
             "run `cargo xtask setup-db`".to_owned()
+        }
+        // PostgreSQL's word for one whose removal broke off: it can only be removed.
+        State::Other(message) if message.contains("invalid database") => {
+            "nothing is left in it: make it anew by `cargo xtask setup-db --reset`".to_owned()
         }
         State::Other(_) => format!("look at that server's log, or correct {variable}"),
     }
@@ -393,7 +429,7 @@ fn migration_version(file: &str) -> Option<i64> {
 ///
 /// # Errors
 /// When `.env` cannot be read or written.
-pub fn remember_url(cx: &Cx, facts: &Database, url: &DbUrl) -> anyhow::Result<()> {
+fn remember_url(cx: &Cx, facts: &Database, url: &DbUrl) -> anyhow::Result<()> {
     let path = cx.root.join(".env");
     let text = fsx::read_optional(&path)?.unwrap_or_default();
     let updated = env_file::set_managed(&text, &facts.url_env, &url.reveal());
@@ -414,8 +450,16 @@ pub fn run_xtask_db(
     url: &DbUrl,
     further: &[&str],
 ) -> anyhow::Result<SetupReport> {
+    let lock = setup_lock(cx)?;
     let program = Building::start(cx, facts)?.finish()?;
-    run_setup(cx, facts, url, &program, further)
+    run_setup(cx, facts, url, &program, further, &lock)
+}
+
+/// Held while the database is looked at, made and migrated: nobody else resets it meanwhile, and an
+/// `xtask-db` that a killed run has left is at work no longer.
+fn setup_lock(cx: &Cx) -> anyhow::Result<Lock> {
+    let path = cx.state_dir().join("setup-db.lock");
+    lock::take(cx, &path, "sets up the database")
 }
 
 fn run_setup(
@@ -424,6 +468,7 @@ fn run_setup(
     url: &DbUrl,
     program: &Path,
     further: &[&str],
+    lock: &Lock,
 ) -> anyhow::Result<SetupReport> {
     let mut command = Command::new(program);
     command.arg("setup").args(further).current_dir(&cx.root);
@@ -439,17 +484,18 @@ fn run_setup(
         .stderr(Stdio::inherit());
     cx.term
         .status("Setting up", &format!("the database `{}`", url.endpoint()));
-    let output = proc::capture_any(&mut command)?;
-    if !output.status.success() {
-        return Err(Fault::new(format!(
-            "`{}` ended with {}",
-            proc::display(&command),
-            proc::describe_status(output.status)
-        ))
-        .hint("its own words are above; `cargo xtask check-services` tells the database's state")
-        .into());
-    }
-    serde_json::from_slice(&output.stdout).context("failed to read the report of `xtask-db`")
+    let report = match proc::step_output(lock.mark(&mut command)) {
+        Ok(report) => report,
+        Err(error) if platform::interrupted() => return Err(error),
+        Err(error) => {
+            return Err(Fault::new(format!("{error:#}"))
+                .hint(
+                    "its own words are above; `cargo xtask check-services` tells the database's state",
+                )
+                .into());
+        }
+    };
+    serde_json::from_str(&report).context("failed to read the report of `xtask-db`")
 }
 
 /// `xtask-db`, while cargo builds it where it is missing or stale. Dropped before its end, the build
@@ -461,7 +507,7 @@ struct Building {
 
 impl Building {
     fn start(cx: &Cx, facts: &Database) -> anyhow::Result<Building> {
-        if let Some(program) = cx.env.get("XTASK_DB").filter(|path| !path.is_empty()) {
+        if let Some(program) = cx.os("XTASK_DB") {
             let program = program.into();
             return Ok(Building {
                 program,

@@ -1,9 +1,9 @@
 //! Child processes: argument lists, never shell strings; errors with the command, its code and its
 //! last words; secrets masked.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,6 +50,26 @@ pub fn command(cx: &Cx, words: &[String], directory: &Path) -> anyhow::Result<Co
     };
     let mut command = Command::new(path);
     command.args(args).current_dir(directory);
+    Ok(command)
+}
+
+/// cargo-make for one task, without its question for updates.
+///
+/// # Errors
+/// When a variable of the process is not Unicode (exit 2): cargo-make, which reads them all, ends in a
+/// panic that does not name it.
+pub fn cargo_make(cx: &Cx, task: &str) -> Result<Command, Fault> {
+    if let Some(name) = cx.not_unicode.keys().next() {
+        return Err(Fault::usage(format!(
+            "the variable `{}` of the process is not valid Unicode, which cargo-make cannot work with",
+            name.display()
+        ))
+        .hint("set it anew, or unset it"));
+    }
+    let mut command = Command::new(cx.cargo());
+    command
+        .args(["make", "--disable-check-for-updates", task])
+        .current_dir(&cx.cwd);
     Ok(command)
 }
 
@@ -160,6 +180,10 @@ pub fn run(command: &mut Command) -> anyhow::Result<Exit> {
 /// the group, too.
 fn run_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
     let mut child = platform::spawn_group(command).map_err(|error| not_started(command, &error))?;
+    wait_unless(&mut child, cancelled)
+}
+
+fn wait_unless(child: &mut Child, cancelled: &AtomicBool) -> anyhow::Result<Exit> {
     let group = child.id();
     let mut seen = 0;
     let mut told = false;
@@ -232,7 +256,32 @@ pub fn step(command: &mut Command) -> anyhow::Result<()> {
 /// As [`step`]; the end of one that was cancelled is an interruption.
 pub fn step_unless(command: &mut Command, cancelled: &AtomicBool) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).stdout(std::io::stderr());
-    match run_unless(command, cancelled)? {
+    let exit = run_unless(command, cancelled)?;
+    ended_well(command, exit)
+}
+
+/// As [`step`], and returns what it prints on stdout.
+///
+/// # Errors
+/// As [`step`].
+pub fn step_output(command: &mut Command) -> anyhow::Result<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = platform::spawn_group(command).map_err(|error| not_started(command, &error))?;
+    let mut pipe = child.stdout.take();
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        // What cannot be read any more was not printed.
+        let _ = pipe.as_mut().map(|it| it.read_to_end(&mut text));
+        text
+    });
+    let exit = wait_unless(&mut child, &AtomicBool::new(false))?;
+    ended_well(command, exit)?;
+    let text = reader.join().unwrap_or_default();
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn ended_well(command: &Command, exit: Exit) -> anyhow::Result<()> {
+    match exit {
         Exit::Done => Ok(()),
         Exit::Interrupted => Err(Fault::interrupted().into()),
         exit => Err(Fault::new(format!(
@@ -273,12 +322,22 @@ pub fn capture(command: &mut Command) -> anyhow::Result<String> {
 /// Runs a command and keeps what it prints, however it ends. stdin is empty.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it cannot be started, or has ended by the signal that told us to end, too.
 pub fn capture_any(command: &mut Command) -> anyhow::Result<Output> {
-    command
+    let output = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| not_started(command, &error).into())
+        .map_err(|error| not_started(command, &error))?;
+    if was_told(output.status) {
+        if !platform::interrupted() {
+            // Whoever ended it may have told us as well: that is on its way.
+            thread::sleep(NOTICE);
+        }
+        if platform::interrupted() {
+            return Err(Fault::interrupted().into());
+        }
+    }
+    Ok(output)
 }
 
 fn not_started(command: &Command, error: &std::io::Error) -> Fault {

@@ -256,7 +256,7 @@ impl Term {
         {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(anyhow::Error::from(error).context("failed to write to stdout")),
         }
     }
 

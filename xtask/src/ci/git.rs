@@ -492,6 +492,14 @@ pub(crate) fn records(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// What git prints with `-z`, as paths: they are bytes with `/` between the parts.
+pub(crate) fn paths(bytes: &[u8]) -> impl Iterator<Item = PathBuf> {
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty())
+        .map(platform::path_from_git)
+}
+
 /// `M`, NUL, path, NUL: what `git diff --name-status -z --no-renames` prints.
 pub(crate) fn parse_name_status(bytes: &[u8]) -> Vec<(String, Status)> {
     let fields = records(bytes);

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::artifacts::{self, Keep, Plan, Removal};
+use crate::ci::git;
 use crate::config::{self, CleanRule};
 use crate::cx::Cx;
 use crate::error::Fault;
@@ -239,21 +240,5 @@ fn ls_files(directory: &Path, without: &[&str]) -> anyhow::Result<Vec<PathBuf>> 
         .hint("mend the repository: `git status`")
         .into());
     }
-    let paths = output
-        .stdout
-        .split(|byte| *byte == 0)
-        .filter(|path| !path.is_empty());
-    Ok(paths.map(path_from_git).collect())
-}
-
-/// git's paths are bytes with `/` between the parts.
-#[cfg(unix)]
-fn path_from_git(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-#[cfg(not(unix))]
-fn path_from_git(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).split('/').collect()
+    Ok(git::paths(&output.stdout).collect())
 }

@@ -66,11 +66,10 @@ fn start(cx: &Cx) -> anyhow::Result<Exit> {
         ))
         .into()),
         Place::Embedded(cluster) => {
-            let running = cluster.start(cx, facts)?;
-            postgres::remember_url(cx, facts, &running.url)?;
-            if !running.started {
+            let (url, started) = postgres::start_embedded(cx, facts, &cluster)?;
+            if !started {
                 cx.term
-                    .status("Running", &format!("{} already", running.url.endpoint()));
+                    .status("Running", &format!("{} already", url.endpoint()));
             }
             Ok(Exit::Done)
         }

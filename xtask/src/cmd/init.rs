@@ -28,7 +28,7 @@ use crate::term::Style;
 pub struct Init {
     /// Any directory of the workspace (default: where you stand)
     #[arg(value_name = "DIR")]
-    directory: Option<PathBuf>,
+    workspace: Option<PathBuf>,
     /// Only show the plan
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -57,7 +57,7 @@ struct Report<'a> {
 
 impl Init {
     pub(crate) fn run(self, cx: &Cx) -> anyhow::Result<Exit> {
-        let directory = match &self.directory {
+        let directory = match &self.workspace {
             Some(directory) => cx.cwd.join(directory),
             None => cx.cwd.clone(),
         };

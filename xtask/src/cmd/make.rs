@@ -1,7 +1,6 @@
 //! `cargo xtask make`
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Instant;
 
 use crate::config::Make as MakeConfig;
@@ -44,10 +43,7 @@ impl Make {
         let mut times = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {
             let since = Instant::now();
-            let mut command = Command::new(cx.cargo());
-            command
-                .args(["make", "--disable-check-for-updates", task])
-                .current_dir(&cx.cwd);
+            let mut command = proc::cargo_make(cx, task)?;
             if index + 1 == self.tasks.len() {
                 command.args(&self.args);
             }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _, Read, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -231,8 +231,29 @@ fn run_all(
     jobs: usize,
     keep_going: bool,
 ) -> anyhow::Result<Vec<Report>> {
+    let mut running = Vec::new();
+    let result = run_in(cx, tasks, jobs, keep_going, &mut running);
+    if result.is_err() {
+        // Nothing may outlive us, whatever went wrong.
+        let mut asked_to_stop = None;
+        let ended = |task: &mut Running| !matches!(task.child.try_wait(), Ok(None));
+        while !running.iter_mut().all(ended) {
+            stop(&mut running, &mut asked_to_stop);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    result
+}
+
+/// As [`run_all`]; what still runs after an error is in `running`.
+fn run_in(
+    cx: &Cx,
+    tasks: &[String],
+    jobs: usize,
+    keep_going: bool,
+    running: &mut Vec<Running>,
+) -> anyhow::Result<Vec<Report>> {
     let mut waiting: VecDeque<usize> = (0..tasks.len()).collect();
-    let mut running: Vec<Running> = Vec::new();
     let mut done: Vec<Option<Report>> = tasks.iter().map(|_| None).collect();
     let (sender, events) = mpsc::channel();
     let mut live = Live::new(cx, tasks.iter().map(String::len).max().unwrap_or(0));
@@ -244,7 +265,7 @@ fn run_all(
 
     loop {
         if platform::interrupted() {
-            stop(&mut running, &mut asked_to_stop);
+            stop(running, &mut asked_to_stop);
             waiting.clear();
         }
         while running.len() < jobs && (keep_going || !failed) {
@@ -267,37 +288,25 @@ fn run_all(
                 });
                 continue;
             }
-            let started = Watch::new(cx, &tasks[index]).and_then(|tests| {
-                let output = Output::default();
-                let child = start(cx, index, &tasks[index], stream, &output, &sender)?;
-                Ok(Running {
-                    index,
-                    child,
-                    since: Instant::now(),
-                    tests,
-                    output,
-                    ended: None,
-                })
+            let tests = Watch::new(cx, &tasks[index])?;
+            let output = Output::default();
+            let child = start(cx, index, &tasks[index], stream, &output, &sender)?;
+            running.push(Running {
+                index,
+                child,
+                since: Instant::now(),
+                tests,
+                output,
+                ended: None,
             });
-            match started {
-                Ok(task) => running.push(task),
-                Err(error) => {
-                    // Nothing may outlive us, whatever went wrong.
-                    stop(&mut running, &mut asked_to_stop);
-                    for task in &mut running {
-                        let _ = task.child.wait();
-                    }
-                    return Err(error);
-                }
-            }
         }
         if running.is_empty() {
             break;
         }
-        live.draw(&running, tasks);
+        live.draw(running, tasks);
         let next = match events.recv_timeout(Duration::from_millis(100)) {
             Ok(Event::Closed(index)) => running.iter().position(|task| task.index == index),
-            Err(mpsc::RecvTimeoutError::Timeout) => left_open(&mut running)?,
+            Err(mpsc::RecvTimeoutError::Timeout) => left_open(running)?,
             // We hold a sender ourselves, so this cannot be; ending is the safe answer.
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         };
@@ -393,10 +402,8 @@ fn start(
         cx.term.data(&heading(cx, task, Style::Dim))?;
     }
     let (mut reader, writer) = io::pipe().context("failed to make a pipe")?;
-    let mut command = Command::new(cx.cargo());
+    let mut command = proc::cargo_make(cx, task)?;
     command
-        .args(["make", "--disable-check-for-updates", task])
-        .current_dir(&cx.cwd)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().context("failed to make a pipe")?)
         .stderr(writer);

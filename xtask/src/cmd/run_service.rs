@@ -6,6 +6,7 @@ use crate::cx::Cx;
 use crate::environment::{Choice, Environment};
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::lock::{self, Lock};
 use crate::probe;
 use crate::proc;
 use crate::services::{self, Options, Programs, Up};
@@ -38,16 +39,20 @@ impl RunService {
         services::order(cx.config()?, std::slice::from_ref(&self.name))?;
         let environment = Environment::resolve(cx, &Choice::default())?;
         let port = services::port(&self.name, service, &environment)?;
+        // Ends what a run that was killed has left. Several may run, each with a port of its own: then
+        // the first has it.
+        let path = cx.state_dir().join("run-service");
+        let lock = lock::try_take(cx, &path.join(format!("{}.lock", self.name)))?;
         self.check_port(cx, service, port)?;
         if service.depends_on.is_empty() {
-            return self.run_alone(cx, service, port, &mut Up::default());
+            return self.run_alone(cx, service, port, &mut Up::default(), lock.as_ref());
         }
         let options = Options {
             programs: Programs::built(self.release),
             transient: true,
         };
         let mut up = services::start(cx, &service.depends_on, options)?;
-        let outcome = self.run_alone(cx, service, port, &mut up);
+        let outcome = self.run_alone(cx, service, port, &mut up, lock.as_ref());
         finish(cx, outcome, up.release(cx))
     }
 
@@ -72,6 +77,7 @@ impl RunService {
         service: &Service,
         port: Option<u16>,
         up: &mut Up,
+        lock: Option<&Lock>,
     ) -> anyhow::Result<Exit> {
         let programs = Programs::built(self.release);
         services::build(cx, std::iter::once(service), programs)?;
@@ -80,6 +86,9 @@ impl RunService {
         let mut command = services::command(cx, &self.name, service, programs, &environment)?;
         command.args(&self.args);
         up.hand_database(cx, &mut command)?;
+        if let Some(lock) = lock {
+            lock.mark(&mut command);
+        }
         let place = port
             .map(|port| format!(" on port {port}"))
             .unwrap_or_default();

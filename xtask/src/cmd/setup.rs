@@ -66,7 +66,7 @@ fn install(cx: &Cx, name: &str, part: &Part, force: bool) -> anyhow::Result<()> 
     }
     tools::require(cx, &part.tools)?;
     let locks = cx.state_dir().join("setup");
-    let _lock = lock::take(
+    let lock = lock::take(
         cx,
         &locks.join(format!("{name}.lock")),
         &format!("sets {name} up"),
@@ -85,7 +85,8 @@ fn install(cx: &Cx, name: &str, part: &Part, force: bool) -> anyhow::Result<()> 
     for words in &part.commands {
         cx.term
             .status("Setting up", &format!("{name}: {}", words.join(" ")));
-        proc::step(&mut proc::command(cx, words, &directory)?)?;
+        let mut command = proc::command(cx, words, &directory)?;
+        proc::step(lock.mark(&mut command))?;
     }
     if let Some(missing) = missing_output(part, &directory) {
         return Err(Fault::new(format!(

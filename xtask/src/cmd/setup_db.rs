@@ -73,14 +73,20 @@ fn reset(cx: &Cx, yes: bool) -> anyhow::Result<Exit> {
         .hint("drop a database on another machine by hand, if you mean it")
         .into());
     }
-    let url = match postgres::place(cx)? {
-        Place::Given(url) => url,
-        Place::Embedded(_) => postgres::ensure(cx)?.url,
+    let (url, started) = match postgres::place(cx)? {
+        Place::Given(url) => (url, false),
+        // What is dropped need not be ready, or even whole, before.
+        Place::Embedded(cluster) => postgres::start_embedded(cx, facts, &cluster)?,
     };
     if !yes && !confirmed(cx, &url.endpoint())? {
         return Ok(Exit::Failed);
     }
-    let report = postgres::run_xtask_db(cx, facts, &url, &["--reset"])?;
+    let report = postgres::run_xtask_db(cx, facts, &url, &["--reset"]);
+    if report.is_err() && started {
+        // What this call started does not outlive its failure.
+        postgres::stop_embedded(cx)?;
+    }
+    let report = report?;
     describe(cx, &url.endpoint(), &report);
     print(cx, url.endpoint(), Some(report))
 }

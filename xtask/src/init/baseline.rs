@@ -195,7 +195,7 @@ impl Scratch {
         getrandom::fill(&mut random)
             .map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         let name = format!("xtask-init-{}", crate::hex::encode(&random));
-        let path = std::env::temp_dir().join(name);
+        let path = fsx::temporary_directory()?.join(name);
         std::fs::create_dir(&path)
             .with_context(|| format!("failed to create `{}`", path.display()))?;
         // As the model will name the files.

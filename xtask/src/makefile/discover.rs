@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::ci::git;
 use crate::ci::manifest::{Manifests, Workspace};
 use crate::fsx;
 use crate::proc;
@@ -89,13 +90,11 @@ fn known_files(root: &Path) -> anyhow::Result<Vec<String>> {
         if let Ok(output) = proc::capture_any(&mut command)
             && output.status.success()
         {
-            let text = String::from_utf8_lossy(&output.stdout);
-            let files = text.split('\0').filter(|file| !file.is_empty());
-            return Ok(files
-                // The index still has what was removed.
-                .filter(|file| root.join(file).is_file())
-                .map(str::to_owned)
-                .collect());
+            let files = git::paths(&output.stdout).filter(|file| root.join(file).is_file());
+            // The index still has what was removed.
+            return files
+                .map(|file| Ok(fsx::unicode(&file)?.replace('\\', "/")))
+                .collect();
         }
     }
     let mut found = Vec::new();
@@ -119,6 +118,7 @@ fn walk(directory: &Path, shown: &str, found: &mut Vec<String>) -> anyhow::Resul
         if is_directory && !foreign {
             walk(&entry.path(), &below, found)?;
         } else if !is_directory && matches!(&*name, "Makefile.toml" | "Cargo.toml") {
+            fsx::unicode(&entry.path())?;
             found.push(below);
         }
     }

@@ -1,9 +1,9 @@
 //! Linux and macOS. What macOS has no `/proc` for is asked of `ps` and `lsof`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitCode};
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::{Holder, Process};
@@ -20,15 +20,18 @@ use crate::exit::Exit;
 
 /// Turns SIGINT, SIGTERM and SIGHUP into [`super::interrupted`]. Handlers, not a blocked mask:
 /// children would inherit the mask, and be deaf to SIGTERM.
+///
+/// SIGXFSZ is heard, too, and nothing is done: a write beyond the limit of a file's size is then an
+/// error like that of a full disk, instead of our end in the middle of it.
 pub fn install_interrupt_handler() {
     // Without a handler the default action ends us: nothing else to do about a failure.
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]) else {
         return;
     };
     let _ = std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for signal in signals.forever() {
+            for signal in signals.forever().filter(|it| *it != SIGXFSZ) {
                 super::note_interrupt(signal);
             }
         });
@@ -247,6 +250,12 @@ pub fn begin() -> Option<ExitCode> {
 /// When it cannot be opened.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.mode(0o600).open(path)
+}
+
+/// A path as git prints it: any bytes, with `/` between the parts.
+#[must_use]
+pub fn path_from_git(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }
 
 /// Gives a file the name of another, which goes.

@@ -400,6 +400,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SHARING_VIOLATION: i32 = 32;
 const ACCESS_DENIED: i32 = 5;
 
+/// A path as git prints it: UTF-8, with `/` between the parts.
+#[must_use]
+pub fn path_from_git(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).split('/').collect()
+}
+
 /// Gives a file the name of another, which goes. A reader, an indexer or a virus scanner may have that
 /// one open for a moment.
 ///

@@ -1,7 +1,6 @@
 //! The workspace's own PostgreSQL cluster: made once, started in a tenth of a second, listening on
 //! 127.0.0.1 alone, with a random password.
 
-use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,7 +21,7 @@ use crate::cx::Cx;
 use crate::error::Fault;
 use crate::fsx;
 use crate::hex;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::mask;
 use crate::platform;
 use crate::proc;
@@ -79,12 +78,16 @@ pub struct Status {
     pub log: PathBuf,
 }
 
+/// The data directory, and the server's log.
+const DATA: &str = "data";
+const LOG: &str = "server.log";
+
 impl Cluster {
     /// The cluster of this workspace: under the target directory, or, where the server's user
     /// cannot get there, in the system's directory for temporary files.
     ///
     /// # Errors
-    /// When we are root and there is no user to run the server as.
+    /// When we are root and there is no user to run the server as, or no directory to run it in.
     pub fn of(cx: &Cx, facts: &Database) -> anyhow::Result<Cluster> {
         let user = RunAs::decide()?;
         let near = match &facts.data_dir {
@@ -96,7 +99,7 @@ impl Cluster {
         } else {
             let digest = hmac_sha256::Hash::hash(near.as_os_str().as_encoded_bytes());
             let name = hex::encode(&digest[..8]);
-            std::env::temp_dir().join(format!("xtask-postgres-{name}"))
+            fsx::temporary_directory()?.join(format!("xtask-postgres-{name}"))
         };
         Ok(Cluster {
             home,
@@ -106,11 +109,16 @@ impl Cluster {
     }
 
     fn data(&self) -> PathBuf {
-        self.home.join("data")
+        self.home.join(DATA)
     }
 
     fn log(&self) -> PathBuf {
-        self.home.join("server.log")
+        self.home.join(LOG)
+    }
+
+    /// Where initdb reads the password.
+    fn password_file(&self) -> PathBuf {
+        self.home.join("password.tmp")
     }
 
     fn record_path(&self) -> PathBuf {
@@ -188,9 +196,15 @@ impl Cluster {
     /// When there are no programs, or initdb or the server fails: with the end of its log.
     pub fn start(&self, cx: &Cx, facts: &Database) -> anyhow::Result<Running> {
         self.prepare_home()?;
-        let _lock = self.lock(cx)?;
+        let lock = self.lock(cx)?;
         let record = match self.record()? {
             Some(record) if self.answers(&record).is_ok() => {
+                return Ok(Running {
+                    url: self.url_of(&record),
+                    started: false,
+                });
+            }
+            Some(record) if self.comes_up(&record)? => {
                 return Ok(Running {
                     url: self.url_of(&record),
                     started: false,
@@ -205,13 +219,33 @@ impl Cluster {
                     ..record
                 }
             }
-            None => return self.start_new(cx, facts),
+            None => return self.start_new(cx, facts, &lock),
         };
         let record = self.launch(cx, facts, record)?;
         Ok(Running {
             url: self.url_of(&record),
             started: true,
         })
+    }
+
+    /// Waits for a server that is there and does not answer: a run that was killed has just started it,
+    /// or asked it to stop. A second one beside it could not use its data directory, and would be waited
+    /// for on another port. `false` when there is none in the end.
+    fn comes_up(&self, record: &Record) -> anyhow::Result<bool> {
+        let since = Instant::now();
+        while self.data().join("postmaster.pid").exists()
+            && since.elapsed() < FIRST_STEPS
+            && self.is_up(record)?
+        {
+            if platform::interrupted() {
+                return Err(Fault::interrupted().into());
+            }
+            if self.answers(record).is_ok() {
+                return Ok(true);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(false)
     }
 
     /// The home is ours or the server's user's, and private.
@@ -235,7 +269,7 @@ impl Cluster {
     }
 
     /// Held while a cluster is made, started or stopped.
-    fn lock(&self, cx: &Cx) -> anyhow::Result<File> {
+    fn lock(&self, cx: &Cx) -> anyhow::Result<Lock> {
         lock::take(
             cx,
             &self.home.join("lock"),
@@ -244,7 +278,7 @@ impl Cluster {
     }
 
     /// Makes the cluster and starts it: a copy of the template, where there is one and it starts.
-    fn start_new(&self, cx: &Cx, facts: &Database) -> anyhow::Result<Running> {
+    fn start_new(&self, cx: &Cx, facts: &Database, lock: &Lock) -> anyhow::Result<Running> {
         let programs = server::find(cx, &self.home, &self.user)?;
         cx.term.status(
             "Creating",
@@ -257,7 +291,7 @@ impl Cluster {
         let record = match copied {
             Some(record) => record,
             None => {
-                let record = self.create(cx, facts, &programs, template.as_ref())?;
+                let record = self.create(cx, facts, &programs, template.as_ref(), lock)?;
                 self.launch(cx, facts, record)?
             }
         };
@@ -286,7 +320,7 @@ impl Cluster {
             Ok(record) => record,
             Err(error) => {
                 cx.term.detail(&format!("initdb has to make it: {error:#}"));
-                if !platform::interrupted() {
+                if !platform::interrupted() && !fsx::is_full(&error) {
                     template.forget();
                 }
                 None
@@ -297,6 +331,8 @@ impl Cluster {
     /// Where a new data directory is made: nothing is there, and no other one is.
     fn fresh_staging(&self) -> anyhow::Result<PathBuf> {
         let staging = self.home.join("data.new");
+        // Of an initdb that was killed with us.
+        let _ = std::fs::remove_file(self.password_file());
         for leftover in [&staging, &self.data()] {
             if leftover.exists() {
                 std::fs::remove_dir_all(leftover)
@@ -313,6 +349,7 @@ impl Cluster {
         facts: &Database,
         programs: &Programs,
         template: Option<&Template>,
+        lock: &Lock,
     ) -> anyhow::Result<Record> {
         if platform::interrupted() {
             return Err(Fault::interrupted().into());
@@ -320,7 +357,7 @@ impl Cluster {
         let staging = self.fresh_staging()?;
         let password = random_password()?;
         let verifier = scram::verifier_of_random(&password, random_bytes()?);
-        let password_file = self.home.join("password.tmp");
+        let password_file = self.password_file();
         fsx::atomic_write(&password_file, verifier.as_bytes(), fsx::Access::Private)?;
         self.user.give(&password_file)?;
         let mut command = self.command(&programs.path("initdb"));
@@ -336,7 +373,7 @@ impl Cluster {
             .arg(&password_file)
             .arg("--pgdata")
             .arg(&staging);
-        let made = proc::capture(&mut command);
+        let made = proc::capture(lock.mark(&mut command));
         let _ = std::fs::remove_file(&password_file);
         if platform::interrupted() {
             return Err(Fault::interrupted().into());
@@ -396,11 +433,11 @@ impl Cluster {
         let _ = std::fs::rename(self.log(), self.home.join("server.log.old"));
         let programs = Programs::at(&record.bin);
         let mut command = self.command(&programs.path("pg_ctl"));
+        // Relative to our home, where it runs: pg_ctl puts both into a line for a shell, to which a `$` or
+        // a quote in our path would mean something.
         command
-            .args(["start", "--silent", "--no-wait", "--pgdata"])
-            .arg(self.data())
-            .arg("--log")
-            .arg(self.log());
+            .args(["start", "--silent", "--no-wait", "--pgdata", DATA])
+            .args(["--log", LOG]);
         // No pipe: the server would inherit it, and whoever reads it would wait for the server.
         command
             .stdin(Stdio::null())

@@ -142,7 +142,7 @@ fn install_command() -> &'static str {
 
 /// `PG_BIN`, PATH, pg_config, then the usual directories of each OS, the newest version first.
 fn on_this_machine(cx: &Cx) -> Option<Programs> {
-    let named = cx.env.get("PG_BIN").filter(|bin| !bin.is_empty());
+    let named = cx.os("PG_BIN");
     // Each is looked for only where those before it have nothing: pg_config is a slow script on Debian.
     named
         .map(PathBuf::from)

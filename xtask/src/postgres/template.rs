@@ -17,6 +17,7 @@ use super::user::{self, RunAs};
 use crate::cx::Cx;
 use crate::fsx;
 use crate::hex;
+use crate::platform;
 
 /// Changes when what initdb is told does.
 const FORMAT: &str = "2";
@@ -146,6 +147,15 @@ fn copy_tree(from: &Path, to: &Path, user: &RunAs) -> anyhow::Result<()> {
 /// What was interrupted, and what no server of this user has needed for long.
 fn remove_old(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let maker = name
+            .to_str()
+            .and_then(|it| it.rsplit_once(".new-")?.1.parse().ok());
+        if maker.is_some_and(|pid| platform::start_time(pid).is_none()) {
+            // Whoever made it was killed.
+            let _ = fs::remove_dir_all(entry.path());
+            continue;
+        }
         let unused = fs::metadata(entry.path().join("password"))
             .or_else(|_| entry.metadata())
             .and_then(|metadata| metadata.modified())
@@ -228,6 +238,22 @@ mod tests {
             .unwrap();
         remove_old(dir.path().join("cache").as_path());
         assert!(!template.directory.exists() && other.directory.exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_has_left_goes_with_the_next_template() {
+        let dir = tempfile::tempdir().unwrap();
+        let template = template(dir.path());
+        let data = cluster(dir.path());
+        let of = |pid: u32| template.directory.with_extension(format!("new-{pid}"));
+        // No system gives a process this number.
+        let (dead, living) = (of(u32::MAX - 3), of(std::process::id()));
+        fs::create_dir_all(dead.join("data")).unwrap();
+        template.keep(&data, "one").unwrap();
+        assert!(!dead.exists());
+        fs::create_dir_all(&living).unwrap();
+        remove_old(dir.path().join("cache").as_path());
+        assert!(living.exists(), "it is being made");
     }
 
     #[test]

@@ -53,9 +53,13 @@ pub(super) fn family(
         Some(known) => {
             let whole = mark(scope, name, known.run);
             table.iter().find(|it| {
-                (it.pid, it.start.as_str()) == (known.pid, known.start)
-                    && free(it)
-                    && it.mark.as_ref().is_none_or(|mark| *mark == whole)
+                // Its mark says more than its start, which another clock counts otherwise: that of a
+                // container, say.
+                let right = match &it.mark {
+                    Some(mark) => *mark == whole,
+                    None => it.start == known.start,
+                };
+                it.pid == known.pid && free(it) && right
             })
         }
         None => table
@@ -158,6 +162,14 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_believed_whatever_the_clock_says() {
+        let table = [process(5, 1, 5, Some("s/web/1"))];
+        assert_eq!(pids(&table, known(5, "49")), (Some(5), vec![5]));
+        let table = [process(5, 1, 5, Some("s/web/2"))];
+        assert_eq!(pids(&table, known(5, "49")), (None, vec![5]));
+    }
+
+    #[test]
     fn orphans_of_a_dead_leader_are_found_by_their_mark() {
         let table = [process(6, 1, 5, Some("s/web/1")), process(7, 6, 5, None)];
         assert_eq!(pids(&table, known(5, "50")), (None, vec![6, 7]));
@@ -203,7 +215,8 @@ mod tests {
                 let by_parent = found.members.iter().any(|it| it.pid == member.parent);
                 proptest::prop_assert!(ours(member) || by_leader || by_parent);
             }
-            proptest::prop_assert!(found.leader.is_none() || right);
+            let marked = |it: &Process| it.mark.as_deref() == Some("s/web/1");
+            proptest::prop_assert!(found.leader.as_ref().is_none_or(|it| right || marked(it)));
         }
     }
 }

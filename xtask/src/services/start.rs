@@ -501,10 +501,13 @@ impl<'a, 'b> Launcher<'a, 'b> {
             command.env(&database.url_env, url);
         }
         self.orphans.adopt();
-        let (record, child) = spawn(self.home, node, command)?;
+        // Before it is there: if we are killed right after, the next command must know that it may stop it.
+        self.home.set_transient(&node.name, self.options.transient);
+        let (record, child) = spawn(self.home, node, command).inspect_err(|_| {
+            self.home.set_transient(&node.name, false);
+        })?;
         let pid = child.id();
         self.up.started.push(node.name.clone());
-        self.home.set_transient(&node.name, self.options.transient);
         self.cx
             .term
             .detail(&format!("started {} (pid {pid})", node.name));

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::cx::Cx;
 use crate::fsx;
 use crate::hex;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::platform::{self, Process};
 
 /// Logs of this many runs are kept.
@@ -183,7 +183,7 @@ impl Home {
     }
 
     /// Held while services are started or stopped: two calls at once take turns.
-    pub(super) fn lock(&self, cx: &Cx) -> anyhow::Result<File> {
+    pub(super) fn lock(&self, cx: &Cx) -> anyhow::Result<Lock> {
         let owner = self.directory.join("lock.owner");
         let pid = fs::read_to_string(&owner).unwrap_or_default();
         let who = match pid.trim() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 
-use crate::support::{Fixture, Run, example, free_port, server};
+use crate::support::{Fixture, Run, commands, example, free_port, server};
 
 /// What every canary begins with. It stands in the environment, and in no argument that a test gives.
 const CANARY: &str = "Kanarienvogel";
@@ -109,27 +109,6 @@ fn cases(command: &str, theirs: &Path) -> Vec<Case> {
             case(&words.replace("{theirs}", &theirs.to_string()))
         })
         .collect()
-}
-
-/// The names of all commands that can be run, `services start` and the like.
-fn commands() -> Vec<String> {
-    fn below(command: &clap::Command, name: &str, found: &mut Vec<String>) {
-        let mut some = false;
-        for sub in command.get_subcommands() {
-            if sub.get_name() != "help" {
-                some = true;
-                below(sub, format!("{name} {}", sub.get_name()).trim(), found);
-            }
-        }
-        if !some {
-            found.push(name.to_owned());
-        }
-    }
-    let mut found = Vec::new();
-    let line = xtask::cmd::command_line::<xtask::NoCommands>();
-    below(&line, "", &mut found);
-    assert!(found.len() > 30, "{found:?}");
-    found
 }
 
 fn fixture() -> Fixture {

@@ -272,6 +272,20 @@ fn a_write_that_fails_leaves_whole_files_and_a_way_on() {
     assert_eq!(foreign.files(), whole.files());
 }
 
+/// The directory is named from where one stands, or from where `-C` says.
+#[test]
+fn a_directory_below_is_found_by_its_name() {
+    let foreign = Foreign::new("virtual");
+    let library = library();
+    let init = ["init", "theirs", "--dry-run", "--xtask", library.as_str()];
+    let parent = foreign.dir.path();
+    let mut command = foreign.command(support::xtask(), &init);
+    Run::of(command.current_dir(parent)).code(0);
+    let parent = parent.display().to_string();
+    let args = [&["-C", parent.as_str()], &init[..]].concat();
+    foreign.xtask(&args).code(0);
+}
+
 #[test]
 fn another_xtask_is_left_alone_and_a_name_is_a_way_out() {
     let foreign = Foreign::new("virtual");

@@ -15,6 +15,8 @@ mod clean_races;
 mod clean_trees;
 mod cli;
 mod environment;
+#[cfg(unix)]
+mod faults;
 mod init;
 mod launch;
 mod liars;

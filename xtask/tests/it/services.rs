@@ -125,43 +125,6 @@ fn signal(pid: u32, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
 }
 
-#[cfg(any(target_os = "linux", windows))]
-mod trees {
-    use super::*;
-    use crate::support::living;
-
-    /// A variable that marks every process of one test. What is left of them ends with it.
-    pub(super) struct Mark(String);
-
-    impl std::ops::Deref for Mark {
-        type Target = str;
-
-        fn deref(&self) -> &str {
-            &self.0
-        }
-    }
-
-    impl Drop for Mark {
-        fn drop(&mut self) {
-            for pid in living(self) {
-                xtask::platform::kill(pid);
-            }
-        }
-    }
-
-    pub(super) fn mark() -> Mark {
-        let (process, thread) = (std::process::id(), std::thread::current().id());
-        Mark(format!("XTASK_TEST={process}-{thread:?}"))
-    }
-
-    pub(super) fn marked(fixture: &Fixture, mark: &str, args: &[&str]) -> Command {
-        let (name, value) = mark.split_once('=').unwrap();
-        let mut command = fixture.xtask(args);
-        command.env(name, value);
-        command
-    }
-}
-
 #[test]
 fn a_service_starts_is_healthy_restarts_and_stops() {
     let fixture = Fixture::new(&service("web", "healthy", free_port(), ""));

@@ -158,6 +158,12 @@ impl Run {
         String::from_utf8_lossy(&self.output.stderr).replace("\r\n", "\n")
     }
 
+    /// The exit code; `None` after a signal.
+    #[cfg(unix)]
+    pub(crate) fn exit(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
     /// The exit code must be this one.
     #[track_caller]
     pub(crate) fn code(self, expected: i32) -> Run {
@@ -309,7 +315,7 @@ pub(crate) fn living(mark: &str) -> Vec<u32> {
 }
 
 /// The living processes with this mark (`NAME=VALUE`) in their environment.
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn living(mark: &str) -> Vec<u32> {
     let (name, value) = mark.split_once('=').expect("NAME=VALUE");
     let own = std::process::id();
@@ -318,4 +324,57 @@ pub(crate) fn living(mark: &str) -> Vec<u32> {
         .iter()
         .filter(|it| it.mark.as_deref() == Some(value) && it.pid != own);
     marked.map(|it| it.pid).collect()
+}
+
+/// The names of all commands that can be run, `services start` and the like.
+pub(crate) fn commands() -> Vec<String> {
+    fn below(command: &clap::Command, name: &str, found: &mut Vec<String>) {
+        let mut some = false;
+        for sub in command.get_subcommands() {
+            if sub.get_name() != "help" {
+                some = true;
+                below(sub, format!("{name} {}", sub.get_name()).trim(), found);
+            }
+        }
+        if !some {
+            found.push(name.to_owned());
+        }
+    }
+    let mut found = Vec::new();
+    let line = xtask::cmd::command_line::<xtask::NoCommands>();
+    below(&line, "", &mut found);
+    assert!(found.len() > 30, "{found:?}");
+    found
+}
+
+/// A variable that marks every process of one test. What is left of them ends with it.
+pub(crate) struct Mark(String);
+
+impl std::ops::Deref for Mark {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        for pid in living(self) {
+            xtask::platform::kill(pid);
+        }
+    }
+}
+
+pub(crate) fn mark() -> Mark {
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    Mark(format!("XTASK_TEST={process}-{thread:?}"))
+}
+
+/// The binary under test in this workspace, marked.
+pub(crate) fn marked(fixture: &Fixture, mark: &str, args: &[&str]) -> Command {
+    let (name, value) = mark.split_once('=').expect("NAME=VALUE");
+    let mut command = fixture.xtask(args);
+    command.env(name, value);
+    command
 }

@@ -1,8 +1,7 @@
 //! The tool is killed, its files are damaged, and others are at work at the same time.
 
-use super::trees::{mark, marked};
 use super::*;
-use crate::support::living;
+use crate::support::{living, mark, marked};
 
 #[test]
 fn a_start_that_is_killed_at_any_moment_leaves_nothing_that_stop_cannot_find() {

@@ -1,8 +1,7 @@
 //! Programs that fork twice, and numbers of processes that are given out again.
 
-use super::trees::{mark, marked};
 use super::*;
-use crate::support::{Run, in_namespaces, living};
+use crate::support::{Run, in_namespaces, living, mark, marked};
 
 /// A second fork, a session of its own, and an environment without any mark: it is still below its service.
 #[test]

@@ -2,9 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use super::trees::{mark, marked};
 use super::*;
-use crate::support::{Run, living};
+use crate::support::{Run, living, mark, marked};
 
 /// Runs until the condition holds, sends the signals, and expects 130 and nothing left.
 fn interrupted(

@@ -1,8 +1,7 @@
 //! Whole process trees end, however they take it.
 
-use super::trees::{mark, marked};
 use super::*;
-use crate::support::{Run, living};
+use crate::support::{Run, living, mark, marked};
 
 /// Starts a service in this mode, expects so many processes, stops it, and expects none.
 fn stops(mode: &str, further: &str, processes: usize) -> (Duration, String) {
