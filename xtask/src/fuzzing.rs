@@ -733,7 +733,8 @@ mod tests {
                         )
                     })
                 };
-                all.push((0..60).flat_map(both).collect());
+                let last = "[tasks.a60]\n[tasks.b60]\n".to_owned();
+                all.push((0..60).flat_map(both).chain([last]).collect());
                 let tasks = |count: usize, line: &dyn Fn(usize) -> String| -> String {
                     let task = |n| format!("[tasks.t{n}]\n{}\n", line(n + 1));
                     (0..count).map(task).collect()

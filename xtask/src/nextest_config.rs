@@ -189,12 +189,13 @@ mod tests {
         assert_eq!(faults(&completed.text).unwrap(), []);
     }
 
-    /// In braces it panicked (found by fuzzing).
+    /// In braces with a comma at their end it panicked (found by fuzzing).
     #[test]
     fn profiles_are_completed_however_they_are_written() {
         for text in [
             "profile = {}\n",
             "profile = { ci = {} }\n",
+            "profile = { ci = {}, }\n",
             "profile = { ci = { junit = {} }, x = 1 }\n",
             "profile.ci = {}\n",
             "profile.ci.retries = 1\n",
