@@ -9,13 +9,14 @@ use std::ffi::OsStr;
 use std::fs::{DirEntry, Metadata};
 use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 
 use anyhow::Context as _;
 
 use crate::config::CleanRule;
 use crate::error::Fault;
+use crate::fan_out::lock;
 use crate::glob;
 
 /// What is to be removed for one language.
@@ -401,11 +402,7 @@ impl<'a> Look<'a> {
     fn bytes(&self, metadata: &Metadata) -> u64 {
         let first = match identity(metadata) {
             None => true,
-            Some(identity) => self
-                .counted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(identity),
+            Some(identity) => lock(&self.counted).insert(identity),
         };
         if first { metadata.len() } else { 0 }
     }

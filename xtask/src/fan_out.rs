@@ -1,8 +1,8 @@
 //! Short jobs, many at once.
 
 use std::num::NonZero;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +10,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(1);
 /// Threads at the beginning, where there are fewer processors.
 const FEW: usize = 4;
+
+/// What a mutex guards, also after a thread that held it has panicked: what is kept so here is whole after each
+/// step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Does `work` for every job and returns the results in the order of the jobs.
 ///

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::error::Fault;
 use crate::exit::Exit;
+use crate::fan_out::lock;
 use crate::github;
 use crate::junit::Counts;
 use crate::platform;
@@ -381,10 +382,6 @@ fn left_open(running: &mut [Running]) -> anyhow::Result<Option<usize>> {
         }
     }
     Ok(None)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts `cargo make TASK` in a process group of its own, with both streams in one pipe, in the

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::merge::{self, Layer};
 use super::parse::{ExtendRef, RelativeTo};
 use super::task::Field;
 use super::value::{Data, Value};
 use super::{Definition, Makefile, Options, Problem, ProblemKind, Task, TaskFile};
+use crate::fan_out::lock;
 use crate::fsx;
 
 /// Reads task files of one workspace, and keeps what was read.
@@ -393,10 +394,6 @@ pub(crate) fn of_files(files: &[Arc<TaskFile>], options: &Options) -> Result<Mak
     let (merged, core_tasks) = over_core(&own, options)?;
     let last = files.last().cloned();
     Ok(whole(merged, Path::new(""), last, core_tasks, options))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The directory that an `extend` is relative to, by cargo-make's own steps: upwards along the text of

@@ -51,6 +51,7 @@ mod unix {
     use nix::unistd::{UnlinkatFlags, unlinkat};
 
     use super::{Doomed, interrupted, or_gone};
+    use crate::fan_out::lock;
 
     /// More threads than this only wait for each other in the file system.
     const MAX_THREADS: usize = 8;
@@ -394,10 +395,6 @@ mod unix {
 
     fn c_string(name: &OsStr) -> io::Result<CString> {
         CString::new(name.as_bytes()).map_err(|_| io::Error::other("a name with a zero byte"))
-    }
-
-    fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Also in the way of old systems.
