@@ -105,9 +105,12 @@ impl Lab {
         // Templates of clusters are kept there: the user's stay his.
         env.push(("XDG_CACHE_HOME".into(), home.join("cache").into()));
         let mut ports = BTreeMap::new();
+        // All held until each has its own: a port that is free again may be given a second time.
+        let mut held = Vec::new();
         for (name, service) in &config.services {
             if service.kind != ServiceKind::Postgres && service.port.is_some() {
-                let port = free_port()?;
+                let (port, listener) = bind_free_port()?;
+                held.push(listener);
                 ports.insert(name.clone(), port);
                 if let Some(variable) = &service.port_env {
                     env.push((variable.into(), port.to_string().into()));
@@ -384,8 +387,12 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
 /// # Errors
 /// When there is none.
 pub fn free_port() -> anyhow::Result<u16> {
+    bind_free_port().map(|(port, _)| port)
+}
+
+fn bind_free_port() -> anyhow::Result<(u16, TcpListener)> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
+    Ok((listener.local_addr()?.port(), listener))
 }
 
 /// Makes `path` a git repository with everything in it committed.

@@ -33,6 +33,8 @@ const STOP_TIMEOUT_SECS: u64 = 30;
 const LOOK_INTERVAL: Duration = Duration::from_millis(150);
 /// How long it may take to write its pid file.
 const FIRST_STEPS: Duration = Duration::from_secs(15);
+/// How many ports are tried: between the look and the server's own bind, anybody may take one.
+const PORT_TRIES: u32 = 3;
 
 /// The cluster of a workspace, whether it exists yet or not.
 #[derive(Clone, Debug)]
@@ -416,14 +418,35 @@ impl Cluster {
     }
 
     /// Starts the server and waits until it answers. A port that somebody took in the meantime is
-    /// replaced by a free one.
+    /// replaced by a free one, also where that happens while the server comes up.
     fn launch(&self, cx: &Cx, facts: &Database, record: Record) -> anyhow::Result<Record> {
-        let since = Instant::now();
         let mut record = record;
-        if record.port == 0 || TcpListener::bind(("127.0.0.1", record.port)).is_err() {
-            record.port = free_port()?;
+        let mut tries = PORT_TRIES;
+        loop {
+            if record.port == 0 || is_taken(record.port) {
+                record.port = free_port()?;
+            }
+            tries -= 1;
+            match self.launch_at(cx, facts, &record)? {
+                Ok(()) => return Ok(record),
+                Err(_) if tries > 0 && is_taken(record.port) => cx.term.detail(&format!(
+                    "port {} was taken while the server came up",
+                    record.port
+                )),
+                Err(fault) => return Err(fault.into()),
+            }
         }
-        self.write_record(&record)?;
+    }
+
+    /// Starts the server on the record's port; the inner error is a server that ended at once.
+    fn launch_at(
+        &self,
+        cx: &Cx,
+        facts: &Database,
+        record: &Record,
+    ) -> anyhow::Result<Result<(), Fault>> {
+        let since = Instant::now();
+        self.write_record(record)?;
         let conf = self.data().join("xtask.conf");
         let text = settings(record.port, facts);
         fsx::atomic_write(&conf, text.as_bytes(), fsx::Access::Private)?;
@@ -453,18 +476,18 @@ impl Cluster {
         let mut missing = 0;
         let mut look_after = LOOK_INTERVAL * 3;
         loop {
-            match self.answers(&record) {
+            match self.answers(record) {
                 Ok(()) => break,
                 Err(error) if platform::interrupted() => {
                     drop(error);
-                    self.shut_down(&record)?;
+                    self.shut_down(record)?;
                     return Err(Fault::interrupted().into());
                 }
                 Err(_) if since.elapsed() > START_TIMEOUT => {
                     let fault =
                         self.failed("the embedded PostgreSQL does not answer after a minute");
                     // The cause is worth more than what stopping may say on top of it.
-                    let _ = self.shut_down(&record);
+                    let _ = self.shut_down(record);
                     return Err(fault.into());
                 }
                 Err(_) => {}
@@ -472,9 +495,9 @@ impl Cluster {
             if since.elapsed() > look_after {
                 // Before the look: what is in the log now was written by a server that was there.
                 let wrote = std::fs::metadata(self.log()).is_ok_and(|it| it.len() > 0);
-                missing = if self.is_up(&record)? { 0 } else { missing + 1 };
+                missing = if self.is_up(record)? { 0 } else { missing + 1 };
                 if is_gone(missing, wrote, since.elapsed()) {
-                    return Err(self.failed("the embedded PostgreSQL ended at once").into());
+                    return Ok(Err(self.failed("the embedded PostgreSQL ended at once")));
                 }
                 look_after = since.elapsed() + LOOK_INTERVAL;
             }
@@ -492,7 +515,7 @@ impl Cluster {
                 since.elapsed().as_secs_f64()
             ),
         );
-        Ok(record)
+        Ok(Ok(()))
     }
 
     fn failed(&self, what: &str) -> Fault {
@@ -593,6 +616,10 @@ fn settings(port: u16, facts: &Database) -> String {
         text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
     }
     text
+}
+
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_err()
 }
 
 fn free_port() -> anyhow::Result<u16> {

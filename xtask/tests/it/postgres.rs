@@ -238,6 +238,53 @@ fn a_taken_port_is_replaced_and_the_url_follows() {
     );
 }
 
+/// Nothing holds the port between the look and the server's own bind.
+#[cfg(unix)]
+#[test]
+fn a_port_that_is_taken_while_the_server_comes_up_is_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cluster = Cluster::new();
+    let fixture = &cluster.0;
+    fixture.run(&["db", "start"]).code(0);
+    let before = fixture.run(&["db", "url"]).stdout();
+    fixture.run(&["db", "stop"]).code(0);
+    let home = std::path::PathBuf::from(cluster.json()["directory"].as_str().unwrap());
+
+    // A pg_ctl that waits when it is about to start the server, the first time.
+    let record = home.join("cluster.json");
+    let mut facts: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&record).unwrap()).unwrap();
+    let real = Path::new(facts["bin"].as_str().unwrap()).join("pg_ctl");
+    let slow = home.join("pg_ctl");
+    let script = format!(
+        "#!/bin/sh\n\
+         if [ \"$1\" = start ] && mkdir asked; then until [ -e go ]; do sleep 0.01; done; fi\n\
+         exec '{}' \"$@\"\n",
+        real.display()
+    );
+    std::fs::write(&slow, script).unwrap();
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).unwrap();
+    facts["bin"] = home.display().to_string().into();
+    std::fs::write(&record, facts.to_string()).unwrap();
+
+    let starts = fixture.xtask(&["db", "start"]).spawn().unwrap();
+    let since = Instant::now();
+    while !home.join("asked").exists() {
+        assert!(since.elapsed() < PATIENCE, "the server is not started");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let port: u16 = before.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+    let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::fs::write(home.join("go"), "").unwrap();
+    let run = starts.wait_with_output().unwrap();
+    assert!(run.status.success());
+    assert_eq!(cluster.json()["running"], true);
+    let after = fixture.run(&["db", "url"]).stdout();
+    assert_ne!(before, after);
+    let env = std::fs::read_to_string(fixture.path(".env")).unwrap();
+    assert!(env.contains(after.trim()), "{env}");
+}
+
 #[test]
 fn two_starts_at_once_end_in_one_server_and_a_half_made_cluster_is_made_anew() {
     let cluster = Cluster::new();

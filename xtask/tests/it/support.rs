@@ -2,8 +2,11 @@
 //! means "empty" for stdout; stderr is checked where a test names a part of it.
 
 use std::fs;
+use std::net::TcpListener;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
@@ -268,11 +271,35 @@ pub(crate) fn in_time(bound: std::time::Duration) -> std::time::Duration {
     if cfg!(windows) { bound * 5 } else { bound }
 }
 
-/// A port that nobody has now.
+/// A port that nobody has, and that no other test is given while this process runs.
+///
+/// It is of a block whose first port this process holds, and below those that systems give away by
+/// themselves (from 32768 on Linux, from 49152 elsewhere): one of these may be gone, or be given a second time,
+/// before the service that it is for listens.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static BLOCKS: Mutex<Vec<(TcpListener, RangeInclusive<u16>)>> = Mutex::new(Vec::new());
+    let listen = |port| TcpListener::bind(("127.0.0.1", port)).ok();
+    let mut blocks = BLOCKS.lock().expect("no test panics here");
+    loop {
+        if let Some((_, rest)) = blocks.last_mut()
+            && let Some(port) = rest.find(|port| listen(*port).is_some())
+        {
+            return port;
+        }
+        // The process's number spreads those that run at once, so that few find a block held.
+        let start = std::process::id() % PORT_BLOCKS;
+        let block = (0..PORT_BLOCKS).find_map(|next| {
+            let number = u16::try_from((start + next) % PORT_BLOCKS).ok()?;
+            let first = FIRST_PORT + number * PORT_BLOCK;
+            Some((listen(first)?, first + 1..=first + PORT_BLOCK - 1))
+        });
+        blocks.push(block.expect("a block of ports that nobody holds"));
+    }
 }
+
+const FIRST_PORT: u16 = 20_000;
+const PORT_BLOCK: u16 = 20;
+const PORT_BLOCKS: u32 = 600;
 
 /// `unshare` with these namespaces, to be completed by a command that is root in them: as root, as root of a
 /// namespace of users, or by `sudo`. It is an error where none of them works: what cannot be shown there is
