@@ -1,7 +1,7 @@
 //! Probes: one deadline each, whatever the other side does.
 
 mod http;
-mod net;
+pub(crate) mod net;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

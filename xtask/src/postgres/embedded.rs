@@ -24,6 +24,7 @@ use crate::hex;
 use crate::lock::{self, Lock};
 use crate::mask;
 use crate::platform;
+use crate::probe::port_is_free;
 use crate::proc;
 
 /// A first start on a slow disk; a usual one takes a tenth of a second.
@@ -423,13 +424,13 @@ impl Cluster {
         let mut record = record;
         let mut tries = PORT_TRIES;
         loop {
-            if record.port == 0 || is_taken(record.port) {
+            if record.port == 0 || !port_is_free(record.port) {
                 record.port = free_port()?;
             }
             tries -= 1;
             match self.launch_at(cx, facts, &record)? {
                 Ok(()) => return Ok(record),
-                Err(_) if tries > 0 && is_taken(record.port) => cx.term.detail(&format!(
+                Err(_) if tries > 0 && !port_is_free(record.port) => cx.term.detail(&format!(
                     "port {} was taken while the server came up",
                     record.port
                 )),
@@ -616,10 +617,6 @@ fn settings(port: u16, facts: &Database) -> String {
         text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
     }
     text
-}
-
-fn is_taken(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_err()
 }
 
 fn free_port() -> anyhow::Result<u16> {

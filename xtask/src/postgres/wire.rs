@@ -3,13 +3,14 @@
 //!
 //! One deadline holds for the whole conversation, whatever the other side does.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::scram::{Refusal, Scram};
 use super::url::DbUrl;
 use crate::mask::Secrets;
+use crate::probe::net;
 
 /// The largest message that we take: our questions have short answers.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -66,10 +67,10 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Connection, WireError> {
         let mut connection = Connection {
-            stream: Stream {
-                socket: Socket::Script(io::Cursor::new(answers)),
-                deadline: Instant::now() + timeout,
-            },
+            stream: Stream::new(
+                Socket::Script(io::Cursor::new(answers)),
+                Instant::now() + timeout,
+            ),
             secrets: secrets(url),
         };
         connection.start(url)?;
@@ -141,7 +142,7 @@ impl Connection {
             11 => {
                 let challenge = std::str::from_utf8(data).map_err(|_| garbage())?;
                 let exchange = scram.as_mut().ok_or_else(garbage)?;
-                let deadline = self.stream.deadline;
+                let deadline = self.stream.deadline();
                 let answer =
                     exchange
                         .answer(challenge, deadline)
@@ -262,10 +263,30 @@ fn nonce() -> Result<String, WireError> {
     Ok(base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
-/// A socket with one deadline for all that is said on it.
+/// What is said on a socket, with one deadline for all of it.
 struct Stream {
+    /// Buffered: a greeting is twenty messages, each with a head and a body.
+    reader: BufReader<Timed>,
+}
+
+/// A socket each of whose calls ends by the deadline.
+struct Timed {
     socket: Socket,
     deadline: Instant,
+}
+
+impl Timed {
+    /// The time that is left becomes the socket's own timeout before each call.
+    fn arm(&self) -> io::Result<()> {
+        self.socket.set_timeout(net::left(self.deadline)?)
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.arm()?;
+        self.socket.read(buffer)
+    }
 }
 
 enum Socket {
@@ -315,48 +336,32 @@ impl Socket {
 }
 
 impl Stream {
+    fn new(socket: Socket, deadline: Instant) -> Stream {
+        Stream {
+            reader: BufReader::new(Timed { socket, deadline }),
+        }
+    }
+
     fn connect(url: &DbUrl, deadline: Instant) -> Result<Stream, WireError> {
         #[cfg(unix)]
         if url.is_socket() {
             let path = std::path::Path::new(&url.host).join(format!(".s.PGSQL.{}", url.port));
-            let socket = std::os::unix::net::UnixStream::connect(path).map_err(wire_error)?;
-            return Ok(Stream {
-                socket: Socket::Unix(socket),
-                deadline,
-            });
+            // It waits while the server has more connections to take than fit its queue.
+            let socket = net::within(deadline, || std::os::unix::net::UnixStream::connect(path))
+                .map_err(wire_error)?;
+            return Ok(Stream::new(Socket::Unix(socket), deadline));
         }
-        let addresses = (url.host.as_str(), url.port)
-            .to_socket_addrs()
-            .map_err(|error| {
-                WireError::Protocol(format!("the host `{}` is not known: {error}", url.host))
+        let socket =
+            net::connect(&url.host, url.port, deadline).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => WireError::Protocol(format!("`{}`: {error}", url.host)),
+                _ => wire_error(error),
             })?;
-        let mut last = WireError::Protocol(format!("the host `{}` has no address", url.host));
-        for address in addresses {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(WireError::TimedOut);
-            }
-            match TcpStream::connect_timeout(&address, left) {
-                Ok(socket) => {
-                    let _ = socket.set_nodelay(true);
-                    return Ok(Stream {
-                        socket: Socket::Tcp(socket),
-                        deadline,
-                    });
-                }
-                Err(error) => last = wire_error(error),
-            }
-        }
-        Err(last)
+        let _ = socket.set_nodelay(true);
+        Ok(Stream::new(Socket::Tcp(socket), deadline))
     }
 
-    /// The time that is left becomes the socket's own timeout before each call.
-    fn arm(&self) -> Result<(), WireError> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(WireError::TimedOut);
-        }
-        self.socket.set_timeout(left).map_err(wire_error)
+    fn deadline(&self) -> Instant {
+        self.reader.get_ref().deadline
     }
 
     fn send(&mut self, kind: Option<u8>, body: &[u8]) -> Result<(), WireError> {
@@ -364,39 +369,24 @@ impl Stream {
         let mut message: Vec<u8> = kind.into_iter().collect();
         message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(body);
-        self.arm()?;
-        self.socket.write_all(&message).map_err(wire_error)
+        let timed = self.reader.get_mut();
+        timed
+            .arm()
+            .and_then(|()| timed.socket.write_all(&message))
+            .map_err(wire_error)
     }
 
     fn receive(&mut self) -> Result<(u8, Vec<u8>), WireError> {
         let mut head = [0_u8; 5];
-        self.fill(&mut head)?;
+        self.reader.read_exact(&mut head).map_err(wire_error)?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if !(4..=MAX_MESSAGE).contains(&length) {
             return Err(unexpected(head[0]));
         }
         let mut body = vec![0; length - 4];
-        self.fill(&mut body)?;
+        self.reader.read_exact(&mut body).map_err(wire_error)?;
         Ok((head[0], body))
-    }
-
-    /// Reads exactly so much. Not `read_exact`: slow bytes must not outlive the deadline.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), WireError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            self.arm()?;
-            let read = self.socket.read(&mut buffer[filled..]);
-            match read {
-                Ok(0) => {
-                    return Err(WireError::Protocol("it closed the connection".to_owned()));
-                }
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(wire_error(error)),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -405,7 +395,8 @@ fn wire_error(error: io::Error) -> WireError {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => WireError::Refused,
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => WireError::TimedOut,
         // A server that goes while we have not read all, or while we write.
-        io::ErrorKind::ConnectionReset
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe => WireError::Protocol("it closed the connection".to_owned()),
         _ => WireError::Protocol(error.to_string()),

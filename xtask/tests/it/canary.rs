@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 
-use crate::support::{Fixture, Run, commands, example, free_port, server};
+use crate::support::{Fixture, Run, commands, example, free_port, installer, server};
 
 /// What every canary begins with. It stands in the environment, and in no argument that a test gives.
 const CANARY: &str = "Kanarienvogel";
@@ -112,7 +112,7 @@ fn cases(command: &str, theirs: &Path) -> Vec<Case> {
 }
 
 fn fixture() -> Fixture {
-    let (server, installer) = (server(), example("fixture-cargo"));
+    let (server, installer) = (server(), installer());
     let [web, crash] = [free_port(), free_port()];
     let fixture = Fixture::new(&format!(
         r#"
@@ -151,16 +151,7 @@ kind = "tcp"
 autostart = false
 port = {crash}
 command = [{server:?}, "exit", "3"]
-[tools.installer]
-program = {installer:?}
-install.any = "get the installer"
-[setup.app]
-tools = ["installer"]
-directory = "app"
-inputs = ["app.lock"]
-outputs = ["modules"]
-commands = [[{installer:?}, "install"]]
-[tests.rust]
+{installer}[tests.rust]
 junit = ["target/nextest/*/junit.xml"]
 "#
     ));

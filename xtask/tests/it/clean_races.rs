@@ -2,8 +2,6 @@
 //! belongs elsewhere: mounts, links that take a directory's place, repositories, another's index.
 
 use std::collections::HashSet;
-#[cfg(target_os = "linux")]
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -16,6 +14,8 @@ use xtask::artifacts::{self, Keep};
 use xtask::config::CleanRule;
 use xtask::platform::{Doomed, remove_all};
 
+#[cfg(target_os = "linux")]
+use crate::support::with_mounts;
 use crate::support::{Fixture, Run};
 
 const RULES: &str = "[clean.a]\npaths = [\"target\", \"node_modules\"]\ndirectories = [\"dist\"]\n";
@@ -426,30 +426,6 @@ fn swaps_while_it_runs_lead_nowhere() {
             "tracked"
         );
     }
-}
-
-/// Runs a program with mounts of its own, which end with it: `mounts` are (what, where), and no `what` is
-/// a file system in memory.
-#[cfg(target_os = "linux")]
-fn with_mounts(mounts: &[(&Path, &Path)], command: &Command) -> Command {
-    // Fails with its first command that fails; the rest of its arguments is what it becomes.
-    let script = "set -e; while [ \"$1\" != -- ]; do \
-        if [ -n \"$1\" ]; then mount --bind \"$1\" \"$2\"; else mount -t tmpfs none \"$2\"; echo x >\"$2/x\"; fi; \
-        shift 2; done; shift; exec \"$@\"";
-    let mut unshare = crate::support::in_namespaces(&["--mount"]);
-    unshare.args(["sh", "-c", script, "sh"]);
-    for (what, place) in mounts {
-        unshare.args([what.as_os_str(), place.as_os_str()]);
-    }
-    unshare
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args());
-    unshare.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
-    for (name, value) in command.get_envs() {
-        unshare.env(name, value.unwrap_or(OsStr::new("")));
-    }
-    unshare
 }
 
 #[cfg(target_os = "linux")]

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use crate::support::with_mounts;
 use crate::support::{Fixture, Run, in_time};
 
 /// What a server does with a connection.
@@ -359,6 +361,32 @@ fn a_tcp_server_may_say_what_it_likes() {
             ("it drips", drips("hello"), "healthy", ""),
         ],
     );
+}
+
+/// The system's resolver knows no deadline of ours.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_looked_up_for_ever_is_not_waited_for() {
+    let fixture = Fixture::new(
+        "[database]\nname = \"shop\"\nrole = \"keeper\"\n\
+         [services.db]\nkind = \"postgres\"\nrequired = true\n\
+         [services.web]\nkind = \"http\"\nhost = \"slow.example\"\nport = 80\nrequired = true\n",
+    );
+    // Whoever opens it waits for somebody who writes.
+    let hosts = fixture.path("hosts");
+    nix::unistd::mkfifo(&hosts, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let mut command = fixture.xtask(&["--format", "json", "check-services", "--timeout", "600"]);
+    command.env("DATABASE_URL", "postgresql://u:hunter2@slow.example/shop");
+    let mut command = with_mounts(&[(&hosts, std::path::Path::new("/etc/hosts"))], &command);
+    let since = Instant::now();
+    let run = Run::of(&mut command).code(1);
+    let took = since.elapsed();
+    assert!(took < SHORT + in_time(SLACK), "{took:?}: {run}");
+    for service in [0, 1] {
+        let row = run.json()[service].clone();
+        assert_eq!(row["status"], "unreachable", "{run}");
+        assert_eq!(row["detail"], LATE, "{run}");
+    }
 }
 
 /// A message of PostgreSQL's.

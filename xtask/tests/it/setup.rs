@@ -4,24 +4,10 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{self, Fixture, Run, example};
+use crate::support::{self, Fixture, Run};
 
 fn fixture() -> Fixture {
-    let program = example("fixture-cargo");
-    let fixture = Fixture::new(&format!(
-        r#"
-[tools.installer]
-program = {program:?}
-install.any = "get the installer"
-
-[setup.app]
-tools = ["installer"]
-directory = "app"
-inputs = ["app.lock"]
-outputs = ["modules"]
-commands = [[{program:?}, "install", "all things"]]
-"#
-    ));
+    let fixture = Fixture::new(&support::installer());
     fixture.file("app/app.lock", "1");
     fixture.file("app/modules/one", "");
     fixture

@@ -266,6 +266,26 @@ pub(crate) fn example(name: &str) -> String {
     path.display().to_string().replace('\\', "/")
 }
 
+/// The configuration of something to set up, by `examples/fixture-cargo.rs`, which writes down how it was
+/// called. It is installed from `app/app.lock` to `app/modules`.
+pub(crate) fn installer() -> String {
+    let program = example("fixture-cargo");
+    format!(
+        r#"
+[tools.installer]
+program = {program:?}
+install.any = "get the installer"
+
+[setup.app]
+tools = ["installer"]
+directory = "app"
+inputs = ["app.lock"]
+outputs = ["modules"]
+commands = [[{program:?}, "install", "all things"]]
+"#
+    )
+}
+
 /// An upper bound on time. Under Wine a process may take a second to start.
 pub(crate) fn in_time(bound: std::time::Duration) -> std::time::Duration {
     if cfg!(windows) { bound * 5 } else { bound }
@@ -404,4 +424,28 @@ pub(crate) fn marked(fixture: &Fixture, mark: &str, args: &[&str]) -> Command {
     let mut command = fixture.xtask(args);
     command.env(name, value);
     command
+}
+
+/// Runs a program with mounts of its own, which end with it: `mounts` are (what, where), and no `what` is
+/// a file system in memory.
+#[cfg(target_os = "linux")]
+pub(crate) fn with_mounts(mounts: &[(&Path, &Path)], command: &Command) -> Command {
+    // Fails with its first command that fails; the rest of its arguments is what it becomes.
+    let script = "set -e; while [ \"$1\" != -- ]; do \
+        if [ -n \"$1\" ]; then mount --bind \"$1\" \"$2\"; else mount -t tmpfs none \"$2\"; echo x >\"$2/x\"; fi; \
+        shift 2; done; shift; exec \"$@\"";
+    let mut unshare = in_namespaces(&["--mount"]);
+    unshare.args(["sh", "-c", script, "sh"]);
+    for (what, place) in mounts {
+        unshare.args([what.as_os_str(), place.as_os_str()]);
+    }
+    unshare
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
+    unshare.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
+    for (name, value) in command.get_envs() {
+        unshare.env(name, value.unwrap_or(std::ffi::OsStr::new("")));
+    }
+    unshare
 }

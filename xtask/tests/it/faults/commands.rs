@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::held;
 use crate::support::{
-    Fixture, Mark, Run, cargo, commands, example, free_port, mark, marked, root, server, xtask,
+    Fixture, Mark, Run, cargo, commands, example, free_port, installer, mark, marked, root, server,
+    xtask,
 };
 
 /// What a command does, beside printing.
@@ -249,7 +250,7 @@ fn xtask_db() -> &'static PathBuf {
 }
 
 fn config() -> String {
-    let (server, installer) = (server(), example("fixture-cargo"));
+    let (server, installer) = (server(), installer());
     let [web, api, brief] = [free_port(), free_port(), free_port()];
     format!(
         r#"
@@ -291,21 +292,12 @@ port = {brief}
 port_env = "PORT"
 command = [{server:?}, "healthy"]
 env = {{ LIFE_MS = "300" }}
-[tools.installer]
-program = {installer:?}
-install.any = "get the installer"
 [tools.fixture-make]
 crate = "fixture-make"
 version = "1.2.3"
 [make]
 tools = ["fixture-make"]
-[setup.app]
-tools = ["installer"]
-directory = "app"
-inputs = ["app.lock"]
-outputs = ["modules"]
-commands = [[{installer:?}, "install", "all things"]]
-[extensions.native]
+{installer}[extensions.native]
 package = "native-core"
 library = "core_of_it"
 kind = "node"
