@@ -92,12 +92,12 @@ impl Connection {
             body.push(0);
         }
         self.stream.send(None, &body)?;
-        let mut scram = None;
+        let mut login = Login::Asked;
         for _ in 0..MAX_MESSAGES {
             let (kind, body) = self.stream.receive()?;
             match kind {
-                b'R' => self.authenticate(url, &body, &mut scram)?,
-                b'Z' => return Ok(()),
+                b'R' => login = self.authenticate(url, &body, login)?,
+                b'Z' if matches!(login, Login::Done) && is_ready(&body) => return Ok(()),
                 b'E' => return Err(server_error(&body, &self.secrets)),
                 // Parameters, the cancel key, notices, a protocol that is too new for the server.
                 b'S' | b'K' | b'N' | b'v' => {}
@@ -107,22 +107,25 @@ impl Connection {
         Err(WireError::Protocol("it never stops greeting".to_owned()))
     }
 
-    fn authenticate(
-        &mut self,
-        url: &DbUrl,
-        body: &[u8],
-        scram: &mut Option<Scram>,
-    ) -> Result<(), WireError> {
+    /// Takes the login a step further.
+    fn authenticate(&mut self, url: &DbUrl, body: &[u8], login: Login) -> Result<Login, WireError> {
         let garbage = || WireError::Protocol("its login makes no sense".to_owned());
+        let stranger = || WireError::Protocol("it does not know the password itself".to_owned());
         let (method, data) = body.split_first_chunk::<4>().ok_or_else(garbage)?;
-        match u32::from_be_bytes(*method) {
-            0 => Ok(()),
-            3 => self.send_password(&url.password),
-            5 => {
-                let salt = data.get(..4).ok_or_else(garbage)?;
-                self.send_password(&md5_password(&url.user, &url.password, salt))
+        match (u32::from_be_bytes(*method), login) {
+            // A server that has begun to prove itself has to end it.
+            (0, Login::Scram(_)) => Err(stranger()),
+            (0, _) if data.is_empty() => Ok(Login::Done),
+            (3, Login::Asked) => {
+                self.send_password(&url.password)?;
+                Ok(Login::Asked)
             }
-            10 => {
+            (5, Login::Asked) => {
+                let salt = data.get(..4).ok_or_else(garbage)?;
+                self.send_password(&md5_password(&url.user, &url.password, salt))?;
+                Ok(Login::Asked)
+            }
+            (10, Login::Asked) => {
                 let offered = data
                     .split(|byte| *byte == 0)
                     .any(|name| name == b"SCRAM-SHA-256");
@@ -136,12 +139,11 @@ impl Connection {
                 let mut answer = b"SCRAM-SHA-256\0".to_vec();
                 answer.extend_from_slice(&u32::try_from(first.len()).unwrap_or(0).to_be_bytes());
                 answer.extend_from_slice(first.as_bytes());
-                *scram = Some(exchange);
-                self.stream.send(Some(b'p'), &answer)
+                self.stream.send(Some(b'p'), &answer)?;
+                Ok(Login::Scram(exchange))
             }
-            11 => {
+            (11, Login::Scram(mut exchange)) => {
                 let challenge = std::str::from_utf8(data).map_err(|_| garbage())?;
-                let exchange = scram.as_mut().ok_or_else(garbage)?;
                 let deadline = self.stream.deadline();
                 let answer =
                     exchange
@@ -150,19 +152,19 @@ impl Connection {
                             Refusal::Nonsense => garbage(),
                             Refusal::TooLate => WireError::TimedOut,
                         })?;
-                self.stream.send(Some(b'p'), answer.as_bytes())
+                self.stream.send(Some(b'p'), answer.as_bytes())?;
+                Ok(Login::Scram(exchange))
             }
-            12 => {
+            (12, Login::Scram(exchange)) => {
                 let last = std::str::from_utf8(data).map_err(|_| garbage())?;
-                if scram.as_ref().is_some_and(|exchange| exchange.verify(last)) {
-                    Ok(())
+                if exchange.verify(last) {
+                    Ok(Login::Asked)
                 } else {
-                    Err(WireError::Protocol(
-                        "it does not know the password itself".to_owned(),
-                    ))
+                    Err(stranger())
                 }
             }
-            other => Err(WireError::Protocol(format!(
+            (0 | 3 | 5 | 10 | 11 | 12, _) => Err(garbage()),
+            (other, _) => Err(WireError::Protocol(format!(
                 "it asks for login method {other}, which this probe does not speak"
             ))),
         }
@@ -193,13 +195,28 @@ impl Connection {
                     rows.push(data_row(&body).ok_or_else(|| unexpected(b'D'))?);
                 }
                 b'E' => failure = Some(server_error(&body, &self.secrets)),
-                b'Z' => return failure.map_or(Ok(rows), Err),
+                b'Z' if is_ready(&body) => return failure.map_or(Ok(rows), Err),
                 b'T' | b'C' | b'N' | b'S' | b'I' => {}
                 other => return Err(unexpected(other)),
             }
         }
         Err(WireError::Protocol("its answer never ends".to_owned()))
     }
+}
+
+/// How far the login is.
+enum Login {
+    /// The server has been told who we are, or has proved who it is.
+    Asked,
+    /// It is proving that it knows the password.
+    Scram(Scram),
+    /// We are let in.
+    Done,
+}
+
+/// Whether a ReadyForQuery is one: it has a byte for the transaction's state.
+fn is_ready(body: &[u8]) -> bool {
+    matches!(body, [b'I' | b'T' | b'E'])
 }
 
 /// The columns of a DataRow.
@@ -417,6 +434,47 @@ mod tests {
             (code.as_str(), message.as_str()),
             ("57P03", "the database system is starting up")
         );
+    }
+
+    /// The error of a server that says just this; `None` when it lets us in.
+    fn refusal(messages: &[(u8, &[u8])]) -> Option<String> {
+        let mut said = Vec::new();
+        for (kind, body) in messages {
+            said.push(*kind);
+            said.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+            said.extend_from_slice(body);
+        }
+        let url = DbUrl::parse("postgresql://u:hunter2@127.0.0.1:1/d").unwrap();
+        match Connection::scripted(&url, said, Duration::from_secs(60)) {
+            Ok(_) => None,
+            Err(WireError::Protocol(why)) => Some(why),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nobody_is_let_in_without_a_login_that_is_one() {
+        let in_: (u8, &[u8]) = (b'R', &[0, 0, 0, 0]);
+        let ready: (u8, &[u8]) = (b'Z', b"I");
+        let scram: (u8, &[u8]) = (b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0");
+        assert_eq!(refusal(&[in_, ready]), None);
+        for (words, messages) in [
+            ("does not speak PostgreSQL", &[ready][..]),
+            ("does not speak PostgreSQL", &[in_, (b'Z', b"IE")]),
+            ("does not speak PostgreSQL", &[in_, (b'Z', b"")]),
+            ("makes no sense", &[(b'R', &[0, 0, 0, 0, 0]), ready]),
+            ("makes no sense", &[in_, (b'R', &[0, 0, 0, 3]), ready]),
+            // It would have to show that it knows the password.
+            ("does not know the password", &[scram, in_, ready]),
+            (
+                "does not know the password",
+                &[scram, (b'R', b"\0\0\0\x0cv=AAAA"), ready],
+            ),
+            ("makes no sense", &[(b'R', b"\0\0\0\x0cv=AAAA"), in_, ready]),
+        ] {
+            let why = refusal(messages).unwrap_or_default();
+            assert!(why.contains(words), "{messages:?}: {why}");
+        }
     }
 
     #[test]
