@@ -179,18 +179,18 @@ impl Summary {
         self.total.failed == 0 && self.total.total() > 0 && self.problems.is_empty()
     }
 
-    /// `2 failed, 312 passed, 1 skipped, 1 flaky`.
+    /// `312 passed, 2 failed, 1 skipped, 1 flaky`.
     #[must_use]
     pub fn headline(&self) -> String {
         let mut parts = Vec::new();
         let total = self.total;
         for (count, what) in [
-            (total.failed, "failed"),
             (total.passed, "passed"),
+            (total.failed, "failed"),
             (total.skipped, "skipped"),
             (total.flaky, "flaky"),
         ] {
-            if count > 0 || what == "passed" {
+            if count > 0 || ["passed", "failed"].contains(&what) {
                 parts.push(format!("{count} {what}"));
             }
         }
@@ -254,6 +254,16 @@ impl Summary {
             out.push('\n');
         }
         out.push_str(&self.table(term));
+        let style = if self.passed() {
+            Style::Green
+        } else {
+            Style::Red
+        };
+        out.push_str(&format!(
+            "\n{} {}\n",
+            term.paint(style, "Tests:"),
+            self.headline()
+        ));
         out
     }
 
@@ -697,7 +707,7 @@ mod tests {
             ),
             entry("python", "<testsuite><testcase name='e'/></testsuite>"),
         ]);
-        assert_eq!(it.headline(), "1 failed, 3 passed, 1 skipped, 1 flaky");
+        assert_eq!(it.headline(), "3 passed, 1 failed, 1 skipped, 1 flaky");
         assert!(!it.passed());
         assert_eq!(it.languages["python"].counts.total(), 3);
         assert_eq!(it.languages["python"].reports.len(), 2);
@@ -805,7 +815,7 @@ mod tests {
         )]);
         let text = it.markdown();
         assert!(
-            text.starts_with("## ❌ Tests: 1 failed, 0 passed\n"),
+            text.starts_with("## ❌ Tests: 0 passed, 1 failed\n"),
             "{text}"
         );
         assert!(text.contains("<code>a|b &lt;img&gt; `c`</code>"), "{text}");

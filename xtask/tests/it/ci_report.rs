@@ -42,7 +42,7 @@ fn what_passed_is_summed_up_and_ends_zero() {
     let run = fixture
         .run(&["ci", "report"])
         .code(0)
-        .says("Passed 3 passed");
+        .prints("\nTests: 3 passed, 0 failed\n");
     let run = run.prints("python        2        0        0        0       1.00s  2 reports");
     run.prints("total         3        0        0        0       1.50s");
     let json = fixture
@@ -64,7 +64,7 @@ fn a_failure_is_shown_with_its_place_and_ends_one() {
     let run = fixture
         .run(&["ci", "report"])
         .code(1)
-        .says("Failed 1 failed, 0 passed");
+        .prints("\nTests: 0 passed, 1 failed\n");
     let run = run.says("warning: no report of rust: its tests did not run");
     let run = run.prints("failed  python  test_a adds  workers/py/test_a.py:2\n    def adds():\n");
     run.prints("NO REPORT");
@@ -179,7 +179,7 @@ fn github_gets_a_page_and_annotations_and_no_command_of_a_test() {
     .code(1);
     let text = fs::read_to_string(&page).unwrap();
     assert!(
-        text.starts_with("earlier\n## ❌ Tests: 1 failed, 0 passed\n"),
+        text.starts_with("earlier\n## ❌ Tests: 0 passed, 1 failed\n"),
         "{text}"
     );
     let stdout = run.stdout();

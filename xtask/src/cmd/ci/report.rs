@@ -94,6 +94,13 @@ impl Report {
         if let Some(path) = github::file(cx, "GITHUB_STEP_SUMMARY") {
             github::append(path, "GITHUB_STEP_SUMMARY", &summary.markdown())?;
         }
+        for language in &summary.missing {
+            cx.term
+                .warn(&format!("no report of {language}: its tests did not run"));
+        }
+        for problem in &summary.problems {
+            cx.term.warn(problem);
+        }
         if cx.term.json() {
             let passed = summary.passed();
             cx.term.json_data(&Answer { passed, summary })?;
@@ -107,15 +114,6 @@ impl Report {
         } else {
             cx.term.data(&summary.render(&cx.term))?;
         }
-        for language in &summary.missing {
-            cx.term
-                .warn(&format!("no report of {language}: its tests did not run"));
-        }
-        for problem in &summary.problems {
-            cx.term.warn(problem);
-        }
-        let verb = if summary.passed() { "Passed" } else { "Failed" };
-        cx.term.status(verb, &summary.headline());
         Ok(())
     }
 
