@@ -440,11 +440,14 @@ fn copy_workspace(root: &Path, copy: &Path) -> anyhow::Result<()> {
         }
     }
     for file in &files {
-        let content = fs::read(root.join(file))?;
+        let source = root.join(file);
+        let content = fs::read(&source)?;
         let target = copy.join(file);
         if fs::read(&target).ok().as_ref() != Some(&content) {
             write(&target, content)?;
         }
+        // A script that may not be run is a finding to some linters.
+        fs::set_permissions(&target, fs::metadata(&source)?.permissions())?;
     }
     commit_all(copy)
 }
