@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use xtask::platform::{self, Process};
 
-use crate::support::{Fixture, Run, free_port, server};
+use crate::support::{Fixture, Run, free_port, server, until};
 
 /// A fixture server in this mode, at the head of a group of its own, which ends with the value.
 struct Group(Child);
@@ -45,15 +45,6 @@ impl Drop for Group {
     fn drop(&mut self) {
         platform::kill_group(self.0.id());
         let _ = self.0.wait();
-    }
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !condition() {
-        let waited = since.elapsed();
-        assert!(waited < Duration::from_secs(20), "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

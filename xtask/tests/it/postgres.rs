@@ -6,6 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use crate::support::until;
 use crate::support::{Fixture, Run};
 
 const CONFIG: &str = "[database]\nname = \"shop\"\nrole = \"keeper\"\n\
@@ -130,6 +132,26 @@ impl Cluster {
     fn json(&self) -> serde_json::Value {
         self.0.run(&["--format", "json", "db", "status"]).json()
     }
+
+    /// Starts and stops it: the URL and the port that it had.
+    fn stopped(&self) -> (String, u16) {
+        self.0.run(&["db", "start"]).code(0);
+        let url = self.0.run(&["db", "url"]).stdout();
+        self.0.run(&["db", "stop"]).code(0);
+        let port = url.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+        (url, port)
+    }
+
+    /// It has another URL than this, and `.env` has followed.
+    fn has_moved(&self, before: &str) {
+        let after = self.0.run(&["db", "url"]).stdout();
+        assert_ne!(before, after);
+        let env = std::fs::read_to_string(self.0.path(".env")).unwrap();
+        assert!(
+            env.contains(after.trim()) && !env.contains(before.trim()),
+            "{env}"
+        );
+    }
 }
 
 impl Drop for Cluster {
@@ -223,19 +245,10 @@ fn the_embedded_cluster_starts_once_answers_and_stops() {
 fn a_taken_port_is_replaced_and_the_url_follows() {
     let cluster = Cluster::new();
     let fixture = &cluster.0;
-    fixture.run(&["db", "start"]).code(0);
-    let before = fixture.run(&["db", "url"]).stdout();
-    fixture.run(&["db", "stop"]).code(0);
-    let port: u16 = before.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+    let (before, port) = cluster.stopped();
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     fixture.run(&["db", "start"]).code(0);
-    let after = fixture.run(&["db", "url"]).stdout();
-    assert_ne!(before, after);
-    let env = std::fs::read_to_string(fixture.path(".env")).unwrap();
-    assert!(
-        env.contains(after.trim()) && !env.contains(before.trim()),
-        "{env}"
-    );
+    cluster.has_moved(&before);
 }
 
 /// Nothing holds the port between the look and the server's own bind.
@@ -245,9 +258,7 @@ fn a_port_that_is_taken_while_the_server_comes_up_is_replaced() {
     use std::os::unix::fs::PermissionsExt as _;
     let cluster = Cluster::new();
     let fixture = &cluster.0;
-    fixture.run(&["db", "start"]).code(0);
-    let before = fixture.run(&["db", "url"]).stdout();
-    fixture.run(&["db", "stop"]).code(0);
+    let (before, port) = cluster.stopped();
     let home = std::path::PathBuf::from(cluster.json()["directory"].as_str().unwrap());
 
     // A pg_ctl that waits when it is about to start the server, the first time.
@@ -268,21 +279,13 @@ fn a_port_that_is_taken_while_the_server_comes_up_is_replaced() {
     std::fs::write(&record, facts.to_string()).unwrap();
 
     let starts = fixture.xtask(&["db", "start"]).spawn().unwrap();
-    let since = Instant::now();
-    while !home.join("asked").exists() {
-        assert!(since.elapsed() < PATIENCE, "the server is not started");
-        thread::sleep(Duration::from_millis(10));
-    }
-    let port: u16 = before.rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+    until("pg_ctl is asked to start", || home.join("asked").exists());
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::fs::write(home.join("go"), "").unwrap();
     let run = starts.wait_with_output().unwrap();
     assert!(run.status.success());
     assert_eq!(cluster.json()["running"], true);
-    let after = fixture.run(&["db", "url"]).stdout();
-    assert_ne!(before, after);
-    let env = std::fs::read_to_string(fixture.path(".env")).unwrap();
-    assert!(env.contains(after.trim()), "{env}");
+    cluster.has_moved(&before);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Fixture, free_port, in_time, server, xtask_word};
+use crate::support::{Fixture, free_port, in_time, server, until, xtask_word};
 
 #[cfg(any(target_os = "linux", windows))]
 mod crash;
@@ -102,17 +102,6 @@ fn state_file(fixture: &Fixture, name: &str) -> PathBuf {
 fn log_of(fixture: &Fixture, name: &str) -> PathBuf {
     let log = row(fixture, name)["log"].as_str().map(PathBuf::from);
     log.unwrap_or_else(|| panic!("{name} has no log"))
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !condition() {
-        assert!(
-            since.elapsed() < Duration::from_secs(20),
-            "not in time: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn answers(port: u16) -> bool {

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -287,8 +288,18 @@ commands = [[{program:?}, "install", "all things"]]
 }
 
 /// An upper bound on time. Under Wine a process may take a second to start.
-pub(crate) fn in_time(bound: std::time::Duration) -> std::time::Duration {
+pub(crate) fn in_time(bound: Duration) -> Duration {
     if cfg!(windows) { bound * 5 } else { bound }
+}
+
+/// Waits until something is so: 20 seconds at the most.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        let waited = since.elapsed();
+        assert!(waited < Duration::from_secs(20), "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A port that nobody has, and that no other test is given while this process runs.

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::commands::{Does, Shop, Spec, named, that};
 use super::held::{self, Snapshot};
 use super::table::{Row, factor, names, record};
-use crate::support::{Fixture, Run, living, mark, marked, server};
+use crate::support::{Fixture, Run, living, mark, marked, server, until};
 
 /// Whom a signal reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -574,12 +574,4 @@ fn a_server_that_does_not_answer_yet_is_waited_for() {
         "ended::a_server_that_does_not_answer_yet_is_waited_for",
         &[row],
     );
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "not in time: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
